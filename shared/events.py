@@ -1,0 +1,298 @@
+"""What crosses a topic: canonical events in, breach events out, both as CloudEvents 1.0 on Kafka.
+
+Instants are integers: microseconds since 1970-01-01T00:00:00Z. They are compared, added and stored far more often
+than they are shown (comparing and adding integers costs a third of what aware datetimes cost), so a datetime is made
+only where a person or another system reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from shared.errors import BadRecord, DeadLetterReason
+
+Instant = int  # microseconds since the Unix epoch, UTC
+Span = int  # microseconds, of real or of business time
+Headers = Sequence[tuple[str, bytes]]
+
+SECOND: Final[Span] = 1_000_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+INTAKE_TOPIC: Final = "sla.intake.v1"
+EVENTS_TOPIC: Final = "sla.events.v1"
+BREACHES_TOPIC: Final = "sla.breaches.v1"
+CLOCKS_TOPIC: Final = "sla.clocks.v1"
+DEADLETTERS_TOPIC: Final = "sla.deadletters.v1"
+
+Kind = Literal["ticket", "chat", "call"]
+Author = Literal["agent", "customer", "bot", "system"]
+Severity = Literal["low", "medium", "high", "critical"]
+BreachType = Literal[
+    "sla.clock.warning.v1",
+    "sla.clock.breached.v1",
+    "sla.breach.stopped.v1",
+    "sla.breach.cancelled.v1",
+    "sla.breach.retracted.v1",
+]
+
+CREATIONS: Final = frozenset({"ticket.created", "chat.started", "call.queued"})
+EVENT_TYPES: Final = frozenset(
+    {
+        *("ticket.created", "ticket.updated", "ticket.agent_replied", "ticket.customer_replied", "ticket.resolved"),
+        *("ticket.reopened", "ticket.closed", "ticket.merged", "ticket.deleted", "ticket.snapshot"),
+        *("chat.started", "chat.accepted", "chat.agent_replied", "chat.customer_replied", "chat.missed"),
+        *("chat.ended", "chat.updated", "chat.snapshot"),
+        *("call.queued", "call.answered", "call.held", "call.resumed", "call.abandoned", "call.ended"),
+        *("call.updated", "call.snapshot"),
+    }
+)
+
+
+def instant(moment: datetime) -> Instant:
+    """The instant of an aware datetime."""
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def moment(at: Instant) -> datetime:
+    """The aware UTC datetime of an instant."""
+    return EPOCH + timedelta(microseconds=at)
+
+
+def rfc3339(at: Instant) -> str:
+    """The instant as text in UTC, with as many digits of the second as it has: `2026-01-05T08:00:00Z`."""
+    return moment(at).isoformat().replace("+00:00", "Z")
+
+
+def parse_instant(text: str) -> Instant:
+    """The instant that an RFC 3339 text names.
+
+    Raises:
+        ValueError: *text* is not RFC 3339, or has no offset from UTC.
+    """
+    try:
+        return instant(_AWARE.decode(b'"' + text.encode() + b'"'))
+    except (msgspec.DecodeError, UnicodeEncodeError) as exc:
+        raise ValueError(f"expected a time like 2026-01-05T08:00:00Z with an offset, got {text!r}") from exc
+
+
+_AWARE: Final = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A fact about one item, in canonical form. Its identity is (`source`, `id`)."""
+
+    time: Instant  # when it happened; the only time that clocks are computed from
+    id: str
+    source: str
+    type: str  # one of EVENT_TYPES
+    tenant: str
+    kind: Kind
+    subject: str  # the item's id
+    sequence: int = 0  # the source's own order of events of an item
+    attributes: dict[str, Any] = {}  # a patch of the item's attributes; null removes one
+    author: Author | None = None  # who spoke; None is the one that the type names
+    public: bool = True  # whether the customer can see it
+
+    @property
+    def item(self) -> str:
+        """The key of the item: `tenant/kind/id`."""
+        return f"{self.tenant}/{self.kind}/{self.subject}"
+
+    @property
+    def order(self) -> tuple[Instant, bool, int, str, str]:
+        """The place among the item's events: by time, creation before all else, then sequence, id, source."""
+        return (self.time, self.type not in CREATIONS, self.sequence, self.id, self.source)
+
+
+class EventData(msgspec.Struct, frozen=True):
+    """The `data` of a canonical CloudEvent."""
+
+    attributes: dict[str, Any] = {}
+    author: Author | None = None
+    public: bool = True
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A canonical event as a structured CloudEvent."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    type: str
+    subject: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    tenant: Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern="^[^/]*$")] = "default"
+    sequence: int | str = 0  # the CloudEvents extension is a string; a number is taken too
+    data: EventData = EventData()
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(Envelope)
+_DATA: Final = msgspec.json.Decoder(EventData)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def decode_structured(value: bytes) -> Event:
+    """The event in a structured CloudEvent (one JSON object).
+
+    Raises:
+        BadRecord: *value* is not JSON, or a field is missing or wrong; names the field.
+    """
+    try:
+        envelope = _ENVELOPE.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise bad_record(exc) from exc
+    refuse_hostile_text(value)
+    return from_envelope(envelope)
+
+
+def decode_record(headers: Headers, value: bytes | None) -> Event:
+    """The event in a Kafka record in CloudEvents binary or structured mode.
+
+    Raises:
+        BadRecord: it is not a canonical event; names the field.
+    """
+    named = dict(headers)
+    if value is None:
+        raise BadRecord("undecodable", "the record has no value")
+    if named.get("content-type", b"").startswith(b"application/cloudevents") or "ce_id" not in named:
+        return decode_structured(value)
+    try:
+        fields: dict[str, Any] = {name[3:]: text.decode() for name, text in headers if name.startswith("ce_")}
+        fields["data"] = _DATA.decode(value) if value else EventData()
+        envelope = msgspec.convert(fields, Envelope)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as exc:
+        raise bad_record(exc) from exc
+    refuse_hostile_text(value)
+    return from_envelope(envelope)
+
+
+def from_envelope(envelope: Envelope) -> Event:
+    """The event that a checked envelope carries.
+
+    Raises:
+        BadRecord: its type is none of EVENT_TYPES, or its sequence is no whole number.
+    """
+    if envelope.type not in EVENT_TYPES:
+        raise BadRecord("unknown_type", f"expected one of the canonical event types, got {envelope.type!r}", "type")
+    try:
+        sequence = int(envelope.sequence)
+    except ValueError as exc:
+        raise BadRecord("invalid", f"expected a whole number, got {envelope.sequence!r}", "sequence") from exc
+    data = envelope.data
+    return Event(
+        time=instant(envelope.time),
+        id=envelope.id,
+        source=envelope.source,
+        type=envelope.type,
+        tenant=envelope.tenant,
+        kind=envelope.type.partition(".")[0],  # type: ignore[arg-type]  # EVENT_TYPES hold the three kinds only
+        subject=envelope.subject,
+        sequence=sequence,
+        attributes=data.attributes,
+        author=data.author,
+        public=data.public,
+    )
+
+
+def encode_record(event: Event) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """(key, value, headers) of the event in CloudEvents binary mode; the inverse of `decode_record`."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.id.encode()),
+        ("ce_source", event.source.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_subject", event.subject.encode()),
+        ("ce_time", rfc3339(event.time).encode()),
+        ("ce_tenant", event.tenant.encode()),
+        ("content-type", b"application/json"),
+    ]
+    if event.sequence:
+        headers.append(("ce_sequence", str(event.sequence).encode()))
+    value = _ENCODER.encode(EventData(event.attributes, event.author, event.public))
+    return event.item.encode(), value, headers
+
+
+def refuse_hostile_text(value: bytes) -> None:
+    """Refuse text that PostgreSQL cannot store.
+
+    Raises:
+        BadRecord: *value* (JSON) holds the character U+0000.
+    """
+    if b"\\u0000" in value and "\0" in _texts(msgspec.json.decode(value)):
+        raise BadRecord("invalid", "the character U+0000 is not allowed in any text")
+
+
+def _texts(value: Any) -> str:
+    # All the text in a JSON value, run together; only ever called for records that look hostile.
+    if isinstance(value, dict):
+        return "".join(key + _texts(item) for key, item in value.items())
+    if isinstance(value, list):
+        return "".join(_texts(item) for item in value)
+    return value if isinstance(value, str) else ""
+
+
+def bad_record(exc: Exception) -> BadRecord:
+    """A decoding error of msgspec as a BadRecord that names the field."""
+    text, _, path = str(exc).partition(" - at `")
+    field = path.rstrip("`").removeprefix("$").removeprefix(".") or None
+    reason: DeadLetterReason = "invalid" if isinstance(exc, msgspec.ValidationError) else "undecodable"
+    return BadRecord(reason, text, field)
+
+
+class CountedSpan(msgspec.Struct, frozen=True):
+    """One stretch of a clock's life in an explanation."""
+
+    start: str  # RFC 3339, UTC
+    end: str
+    state: Literal["running", "paused"]
+    business_s: float  # business seconds in it; closed time counts nothing
+
+
+class BreachEvent(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True):
+    """The `data` of an event on `sla.breaches.v1`. Instants are RFC 3339 in UTC."""
+
+    breach_id: str | None  # None on a warning: nothing is broken yet
+    clock_id: str
+    item: str  # tenant/kind/id
+    tenant: str
+    kind: Kind
+    id: str
+    metric: str
+    cycle: int
+    policy: str
+    policy_version: str
+    calendar: str
+    severity: Severity
+    target_s: float
+    elapsed_s: float  # business seconds at the instant of this event
+    started_at: str
+    due_at: str | None
+    breached_at: str | None
+    stopped_at: str | None = None
+    detected_at: str
+    evidence_through: str
+    late_evidence_possible: bool = False
+    warning: str | None = None  # which warning: `80%`, `15m_left`
+    replaced_by: str | None = None  # on a retraction: the breach_id that stands in its place
+    sequence: int  # of the item's published events, from 1, without gaps
+    attributes: dict[str, Any]
+    explanation: list[CountedSpan] = []
+
+
+def breach_headers(*, event_id: str, event_type: BreachType, item: str, tenant: str, time: Instant) -> Headers:
+    """The CloudEvents headers of a record on `sla.breaches.v1` (binary mode)."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_source", b"/plazo/timer"),
+        ("ce_type", event_type.encode()),
+        ("ce_subject", item.encode()),
+        ("ce_time", rfc3339(time).encode()),
+        ("ce_tenant", tenant.encode()),
+        ("content-type", b"application/json"),
+    ]
