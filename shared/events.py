@@ -8,6 +8,7 @@ only where a person or another system reads it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -22,12 +23,6 @@ Headers = Sequence[tuple[str, bytes]]
 SECOND: Final[Span] = 1_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-
-INTAKE_TOPIC: Final = "sla.intake.v1"
-EVENTS_TOPIC: Final = "sla.events.v1"
-BREACHES_TOPIC: Final = "sla.breaches.v1"
-CLOCKS_TOPIC: Final = "sla.clocks.v1"
-DEADLETTERS_TOPIC: Final = "sla.deadletters.v1"
 
 Kind = Literal["ticket", "chat", "call"]
 Author = Literal["agent", "customer", "bot", "system"]
@@ -81,6 +76,38 @@ def parse_instant(text: str) -> Instant:
 
 
 _AWARE: Final = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of Plazo's own topics; a prefix lets several installations share a cluster."""
+
+    prefix: str = ""
+
+    @property
+    def intake(self) -> str:
+        """Events taken over HTTP, before they are normalised like any other upstream topic's."""
+        return f"{self.prefix}sla.intake.v1"
+
+    @property
+    def events(self) -> str:
+        """Canonical events, keyed by item."""
+        return f"{self.prefix}sla.events.v1"
+
+    @property
+    def breaches(self) -> str:
+        """What happened to clocks: warnings, breaches, corrections."""
+        return f"{self.prefix}sla.breaches.v1"
+
+    @property
+    def clocks(self) -> str:
+        """The present state of every clock, compacted."""
+        return f"{self.prefix}sla.clocks.v1"
+
+    @property
+    def deadletters(self) -> str:
+        """Records that could not be used, as they came, with the reason."""
+        return f"{self.prefix}sla.deadletters.v1"
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -1,0 +1,143 @@
+"""Settings from environment variables: read once at the start, all errors at once, secrets also from files.
+
+Every service's settings class extends `CommonSettings`; an environment variable has the field's name in capitals, and
+`NAME_FILE` names a file that holds the value of `NAME`.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.errors import Refused
+from shared.events import Kind, Topics
+from shared.kafka.connection import Connection
+from shared.logs import LogFormat
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+class Upstream(BaseModel):
+    """A topic that upstream systems write, the format of its records, and the kinds of item it can carry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topic: str
+    format: str = "canonical"
+    kinds: frozenset[Kind] = frozenset({"ticket", "chat", "call"})
+    tenant: str = "default"
+    trust_tenant: bool = False  # whether the event's own tenant attribute counts
+
+
+class CommonSettings(BaseSettings):
+    """What every service needs to know."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what `load` gives: the environment is an argument."""
+        return (init_settings,)
+
+    kafka_bootstrap: str = Field(description="Kafka brokers, `host:port,host:port`.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to talk to the brokers."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How to log in, with a SASL protocol."
+    )
+    kafka_sasl_username: str | None = Field(None, description="The user, with a SASL protocol.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="The password, with a SASL protocol.")
+    kafka_ca_file: Path | None = Field(None, description="Certificates that are trusted, with an SSL protocol.")
+    topic_prefix: str = Field("", description="Put before the names of Plazo's own topics.")
+    http_host: str = Field("127.0.0.1", description="The address that the HTTP side listens on.")
+    http_port: int = Field(0, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
+    log_format: LogFormat = Field("json", description="`json`, one object a line, or `console` for people.")
+    ingest_group: str = Field("plazo-ingest", description="Ingest's consumer group; the timer reads its offsets.")
+    upstream_topics: Annotated[tuple[Upstream, ...], NoDecode] = Field(
+        (), description='Upstream topics: `topic:format,…`, or JSON `[{"topic", "format", "kinds", "tenant"}]`.'
+    )
+
+    @field_validator("upstream_topics", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        parts = [part.strip().partition(":") for part in value.split(",") if part.strip()]
+        return [{"topic": topic, "format": form or "canonical"} for topic, _, form in parts]
+
+    @property
+    def topics(self) -> Topics:
+        """The names of Plazo's own topics."""
+        return Topics(self.topic_prefix)
+
+    @property
+    def upstream(self) -> tuple[Upstream, ...]:
+        """Every topic that ingest reads: the upstream systems', and the one that HTTP events are written to."""
+        return (*self.upstream_topics, Upstream(topic=self.topics.intake, trust_tenant=True))
+
+    @property
+    def connection(self) -> Connection:
+        """How to reach the brokers."""
+        options: dict[str, Any] = {"security_protocol": self.kafka_security_protocol}
+        if self.kafka_security_protocol.startswith("SASL"):
+            options["sasl_mechanism"] = self.kafka_sasl_mechanism
+            options["sasl_plain_username"] = self.kafka_sasl_username
+            options["sasl_plain_password"] = self.kafka_sasl_password and self.kafka_sasl_password.get_secret_value()
+        if self.kafka_security_protocol.endswith("SSL"):
+            options["ssl_context"] = ssl.create_default_context(cafile=self.kafka_ca_file)
+        return Connection(self.kafka_bootstrap, options)
+
+
+def load(settings: type[Settings], environment: Mapping[str, str]) -> Settings:
+    """Read *settings* from *environment*.
+
+    Raises:
+        Refused: names every variable that is missing or wrong, and what was expected.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for name in settings.model_fields:
+        variable = name.upper()
+        try:
+            found = _value(environment, variable)
+        except OSError as exc:
+            problems.append(f"{variable}_FILE: {exc.strerror}: {exc.filename}")
+            continue
+        if found is not None:
+            values[name] = found
+    try:
+        loaded = settings.model_validate(values)
+    except ValidationError as exc:
+        problems += [_sentence(error["loc"], error["msg"]) for error in exc.errors(include_input=False)]
+    if problems:
+        raise Refused("the settings are not complete:\n  " + "\n  ".join(problems))
+    return loaded
+
+
+def _value(environment: Mapping[str, str], variable: str) -> str | None:
+    file = environment.get(f"{variable}_FILE")
+    if file is not None and variable not in environment:
+        return Path(file).read_text().strip()
+    return environment.get(variable)
+
+
+def _sentence(place: tuple[int | str, ...], message: str) -> str:
+    variable, *rest = map(str, place)
+    inner = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in rest)
+    text = "is required" if message == "Field required" else message.removeprefix("Value error, ")
+    return f"{variable.upper()}{inner}: {text}"

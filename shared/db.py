@@ -1,0 +1,149 @@
+"""The one door to PostgreSQL: SQLAlchemy's engine for built queries, its asyncpg connection for COPY and hot paths."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import exc as sql_errors
+from sqlalchemy import make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.errors import PlazoError, Refused, Unavailable
+
+CONNECT_TIMEOUT_S: Final = 5.0
+STATEMENT_TIMEOUT_MS: Final = 30_000
+MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "deploy" / "migrations"
+
+_PASSING: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,  # shutdown, cancelled, cannot connect now
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.TransactionRollbackError,  # deadlock, serialization
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # a demoted node: connect anew, to the one that may write
+    OSError,
+    TimeoutError,
+)
+
+
+class BadData(PlazoError):
+    """The database refuses a value: an error of the data, not of the connection."""
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise the driver's errors as Unavailable (try again), BadData (this value) or Refused (do not)."""
+    try:
+        yield
+    except sql_errors.DBAPIError as exc:
+        raise _meaning(what, getattr(exc.orig, "__cause__", None) or exc.orig or exc) from exc
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+        raise _meaning(what, exc) from exc
+
+
+def _meaning(what: str, exc: BaseException) -> PlazoError:
+    if isinstance(exc, _PASSING):
+        return Unavailable(f"{what}: {exc or type(exc).__name__}")
+    if isinstance(exc, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+        return BadData(f"{what}: {exc}")
+    return Refused(f"{what}: {exc}")
+
+
+def url_of(text: str) -> URL:
+    """*text* (`postgresql://user:password@host:port/name`) for SQLAlchemy with asyncpg.
+
+    Raises:
+        Refused: it is no such URL.
+    """
+    try:
+        url = make_url(text)
+    except sql_errors.ArgumentError as exc:
+        raise Refused("DATABASE_URL: expected postgresql://user:password@host:port/name") from exc
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise Refused(f"DATABASE_URL: expected a postgresql:// URL, got {url.get_backend_name()}://")
+    return url.set(drivername="postgresql+asyncpg")
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, url: str, *, size: int = 5) -> None:
+        self.url = url_of(url)
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=size,
+            max_overflow=0,
+            pool_pre_ping=False,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_S,
+                "server_settings": {"statement_timeout": str(STATEMENT_TIMEOUT_MS), "timezone": "UTC"},
+            },
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+    async def check(self) -> None:
+        """Ask the database for a sign of life.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
+        async with self.transaction("reach PostgreSQL") as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+    @asynccontextmanager
+    async def transaction(self, what: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction for built statements, committed at the end of the block.
+
+        Raises:
+            Unavailable, BadData, Refused: see `translated`.
+        """
+        with translated(what):
+            async with self.engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def raw(self, what: str) -> AsyncIterator[asyncpg.Connection]:
+        """asyncpg's own connection, outside any transaction: for COPY and for statements on the hot path.
+
+        Raises:
+            Unavailable, BadData, Refused: see `translated`.
+        """
+        with translated(what):
+            async with self.engine.connect() as connection:
+                proxied = await connection.get_raw_connection()
+                driver: Any = proxied.driver_connection
+                try:
+                    yield driver
+                except (*_PASSING, asyncio.CancelledError):
+                    await connection.invalidate()
+                    raise
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the database to *revision*. Runs its own event loop: not to be called from within one.
+
+    Raises:
+        Unavailable, Refused: the database does not answer, or refuses a change.
+    """
+    with translated("migrate"):
+        command.upgrade(alembic_config(url), revision)
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic's configuration for the migrations of this project on the database at *url*."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url_of(url)
+    return config

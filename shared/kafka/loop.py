@@ -1,0 +1,152 @@
+"""The Kafka loop: take a batch, handle it, commit the positions behind it.
+
+Written once; ingest and notifier run it. A batch that cannot be handled now (Unavailable) is tried again with the
+same records while the consumer stays in its group; any other error ends the loop, and nothing is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import stamina
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import errors as kafka_errors
+
+from shared.errors import Unavailable
+from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, limited, within
+
+Handle = Callable[[Sequence[Record]], Awaitable[None]]
+log = structlog.get_logger(__name__)
+POLL_MS: Final = 200  # how long an empty poll waits; records that come meanwhile end it at once
+RETRY_MAX_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Which topics a group reads, and how much at a time."""
+
+    topics: tuple[str, ...]
+    group: str
+    max_records: int = 10_000
+    session_timeout_ms: int = 10_000
+
+
+class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Notes rebalances: the client swallows what a listener raises, so the loop acts, not the listener."""
+
+    def __init__(self) -> None:
+        self.fresh: set[TopicPartition] = set()
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self.fresh -= revoked
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self.fresh |= assigned
+
+
+async def consume(
+    connection: Connection, subscription: Subscription, handle: Handle, *, stop: asyncio.Event, joined: asyncio.Event
+) -> None:
+    """Run *handle* on every batch of *subscription* until *stop* is set; sets *joined* once partitions are assigned.
+
+    After a batch, and also when a poll returned nothing but moved it, the consumer's *position* is committed: commit
+    markers and compaction leave ends that no record reaches, and who compares the group with the end must see it there.
+
+    Raises:
+        Unavailable: the brokers could not be reached at the start.
+    """
+    consumer = _consumer(connection, subscription)
+    assignments = _Assignments()
+    consumer.subscribe(list(subscription.topics), listener=assignments)
+    try:
+        async with limited(f"connect to Kafka at {connection.bootstrap}"):
+            await consumer.start()
+        committed: dict[TopicPartition, int] = {}
+        while not stop.is_set():
+            records = await _poll(consumer, subscription, assignments)
+            if assignments.fresh:
+                committed.clear()
+                assignments.fresh.clear()
+                joined.set()
+            if records:
+                await _handled(handle, records, stop)
+            if not stop.is_set() or not records:
+                await _commit(consumer, committed)
+    finally:
+        await within(consumer.stop(), seconds=5.0)
+
+
+def _consumer(connection: Connection, subscription: Subscription) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        **connection.arguments(subscription.group),
+        group_id=subscription.group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        session_timeout_ms=subscription.session_timeout_ms,
+        rebalance_timeout_ms=subscription.session_timeout_ms,
+        heartbeat_interval_ms=subscription.session_timeout_ms // 5,
+        max_poll_interval_ms=300_000,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+
+
+async def _poll(consumer: AIOKafkaConsumer, subscription: Subscription, assignments: _Assignments) -> list[Record]:
+    # A partition that the group has never read starts at its beginning. An offset that the log has lost is an error.
+    try:
+        polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=subscription.max_records)
+    except kafka_errors.NoOffsetForPartitionError as exc:
+        await consumer.seek_to_beginning(exc.args[0])
+        assignments.fresh.add(exc.args[0])
+        return []
+    except kafka_errors.KafkaError as exc:
+        if not exc.retriable:
+            raise
+        log.warning("poll failed", error=repr(exc))
+        return []
+    return [record for records in polled.values() for record in records]
+
+
+async def _handled(handle: Handle, records: list[Any], stop: asyncio.Event) -> None:
+    async for attempt in stamina.retry_context(
+        on=Unavailable, attempts=None, timeout=None, wait_initial=0.1, wait_max=RETRY_MAX_S
+    ):
+        if stop.is_set():
+            return
+        with attempt:
+            try:
+                await handle(records)
+            except Unavailable as exc:
+                log.warning("batch waits", records=len(records), error=str(exc), attempt=attempt.num)
+                raise
+
+
+async def _commit(consumer: AIOKafkaConsumer, committed: dict[TopicPartition, int]) -> None:
+    moved = {}
+    for tp in consumer.assignment():
+        position = await _position(consumer, tp)
+        if position is not None and committed.get(tp) != position:
+            moved[tp] = position
+    if not moved:
+        return
+    try:
+        async with limited("commit offsets"):
+            await consumer.commit(moved)
+    except Unavailable as exc:
+        # A rebalance or an outage: whoever reads on starts at the last commit, and repeats do nothing.
+        log.warning("commit failed", error=str(exc))
+        return
+    committed.update(moved)
+
+
+async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+    try:
+        async with asyncio.timeout(1.0):
+            return int(await consumer.position(tp))
+    except (TimeoutError, kafka_errors.KafkaError):
+        return None  # just assigned, or just revoked

@@ -1,0 +1,103 @@
+"""Reading partitions that are assigned by somebody else than Kafka, from offsets that are kept somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import errors as kafka_errors
+
+from shared.errors import Unavailable
+from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, limited, within
+
+log = structlog.get_logger(__name__)
+
+
+class Reader:
+    """Reads some partitions of one topic; *group* is only where the offsets are shown to lag tools."""
+
+    def __init__(self, connection: Connection, topic: str, group: str) -> None:
+        self.topic = topic
+        self._connection = connection
+        self._group = group
+        self._consumer: AIOKafkaConsumer | None = None
+        self._next: dict[int, int] = {}  # partition -> the offset at which the next accepted batch must begin
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            Unavailable: no broker answers.
+        """
+        self._consumer = AIOKafkaConsumer(
+            **self._connection.arguments(self._group),
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        async with limited(f"connect to Kafka at {self._connection.bootstrap}"):
+            await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await within(consumer.stop(), seconds=2.0)
+
+    def assign(self, offsets: Mapping[int, int]) -> None:
+        """Read exactly these partitions from now on, each from its offset."""
+        consumer = self._open()
+        self._next = dict(offsets)
+        consumer.assign([TopicPartition(self.topic, partition) for partition in offsets])
+        for partition, offset in offsets.items():
+            consumer.seek(TopicPartition(self.topic, partition), offset)
+
+    async def poll(self, timeout_ms: int, max_records: int) -> dict[int, list[Record]]:
+        """The next records of each partition, each list beginning where the last one ended.
+
+        Raises:
+            Refused: the log no longer holds the offset that was asked for.
+            Unavailable: the brokers did not answer.
+        """
+        consumer = self._open()
+        try:
+            polled = await consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except kafka_errors.OffsetOutOfRangeError:
+            raise
+        except kafka_errors.KafkaError as exc:
+            raise Unavailable(f"read {self.topic}: {exc!r}") from exc
+        accepted = {}
+        for tp, records in polled.items():
+            kept = self._continuing(tp.partition, records)
+            if kept:
+                accepted[tp.partition] = kept
+        return accepted
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Show *offsets* to lag tools; they are not where anybody starts from.
+
+        Raises:
+            Unavailable: the coordinator did not answer.
+        """
+        if offsets:
+            async with limited("commit offsets", seconds=5.0):
+                await self._open().commit({TopicPartition(self.topic, p): offset for p, offset in offsets.items()})
+
+    def _continuing(self, partition: int, records: list[Any]) -> list[Record]:
+        expected = self._next.get(partition)
+        if expected is None:
+            return []  # read before the partition was given away
+        kept = records if records[0].offset >= expected else [r for r in records if r.offset >= expected]
+        if kept:
+            self._next[partition] = kept[-1].offset + 1
+        return kept
+
+    def _open(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise Unavailable("the reader is not connected")
+        return self._consumer

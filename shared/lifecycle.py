@@ -1,0 +1,163 @@
+"""How a process lives: it starts its parts, runs until a signal or the first error, and stops them in reverse.
+
+Also the timed loop: do one round, then sleep as long as its result says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import uvloop
+from watchfiles import awatch
+
+from shared.errors import BadDocument, PlazoError
+from shared.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+LAG_PROBE_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the outside tells the process."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)  # set once by SIGTERM or SIGINT
+    hangup: asyncio.Event = field(default_factory=asyncio.Event)  # wakes its waiters at each SIGHUP
+
+    def listen(self) -> None:
+        """Turn the process's signals into these events."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _hang_up(self) -> None:
+        self.hangup.set()
+        self.hangup.clear()
+
+
+def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> int:
+    """Run *main* until it returns; SIGTERM and SIGINT ask it to stop, SIGHUP to read its files again.
+
+    Returns:
+        The exit status: 0 after a clean stop, 1 with one sentence on standard error after an expected error.
+    """
+
+    async def guarded() -> int:
+        signals = Signals()
+        signals.listen()
+        status = 0
+        try:
+            await main(signals)
+        except* PlazoError as group:
+            status = 1
+            for error in leaves(group):
+                print(f"plazo: {error}", file=sys.stderr)
+        return status
+
+    return uvloop.run(guarded())
+
+
+def leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    """The errors inside nested groups, in order."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+async def together(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:
+    """Run *parts* at once; when one ends or fails, *stop* is set so that the others end too."""
+
+    async def watched(part: Coroutine[Any, Any, None]) -> None:
+        try:
+            await part
+        finally:
+            stop.set()
+
+    async with asyncio.TaskGroup() as group:
+        for part in parts:
+            group.create_task(watched(part))
+
+
+async def every(round_: Callable[[], Awaitable[float]], stop: asyncio.Event) -> None:
+    """The timed loop: run *round_* again and again, each time after the seconds that it returned."""
+    while not stop.is_set():
+        await pause(await round_(), stop)
+
+
+async def pause(seconds: float, stop: asyncio.Event) -> None:
+    """Wait *seconds*, but not longer than until *stop*."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+
+
+async def reload_on_change(
+    path: Path, reload: Callable[[], Awaitable[None]], signals: Signals, *, metrics: Metrics
+) -> None:
+    """Run *reload* at each SIGHUP and whenever *path* (a file or a folder) changes.
+
+    A file that is refused (BadDocument) changes nothing: the log says why, and a metric says that it is so.
+    """
+    ok = metrics.reload_ok.labels(file=path.name)
+    ok.set(1)
+    changed = asyncio.Event()
+    watcher = asyncio.create_task(_watch(path, changed, signals.stop))
+    try:
+        while not signals.stop.is_set():
+            await _first(changed.wait(), signals.hangup.wait(), signals.stop.wait())
+            changed.clear()
+            if signals.stop.is_set():
+                return
+            try:
+                await reload()
+                ok.set(1)
+                log.info("reloaded", file=str(path))
+            except (BadDocument, OSError) as exc:
+                ok.set(0)
+                log.error("not reloaded, the old content stays in use", file=str(path), error=str(exc))
+    finally:
+        watcher.cancel()
+
+
+async def _watch(path: Path, changed: asyncio.Event, stop: asyncio.Event) -> None:
+    # The folder is watched, because an editor replaces a file by another of the same name.
+    folder = path if path.is_dir() else path.parent
+    async for changes in awatch(folder, stop_event=stop, recursive=False):
+        if path.is_dir() or any(Path(name).name == path.name for _, name in changes):
+            changed.set()
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def watch_loop(metrics: Metrics, service: str, stop: asyncio.Event) -> None:
+    """Measure how late the event loop runs what is due: the time that other work kept it busy."""
+    histogram = metrics.event_loop_lag.labels(service=service)
+    while not stop.is_set():
+        asked = time.perf_counter()
+        await asyncio.sleep(LAG_PROBE_S)
+        histogram.observe(max(0.0, time.perf_counter() - asked - LAG_PROBE_S))
+
+
+def freeze() -> None:
+    """Leave everything that lives now out of the garbage collector's rounds; called once after start-up."""
+    gc.collect()
+    gc.freeze()
