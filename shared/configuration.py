@@ -41,7 +41,7 @@ class CommonSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False)
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # the signature is the library's
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,

@@ -113,7 +113,8 @@ async def reload_on_change(
     ok = metrics.reload_ok.labels(file=path.name)
     ok.set(1)
     changed = asyncio.Event()
-    watcher = asyncio.create_task(_watch(path, changed, signals.stop))
+    folder = path if path.is_dir() else path.parent  # noqa: ASYNC240 # once, at the start
+    watcher = asyncio.create_task(_watch(path, folder, changed, signals.stop))
     try:
         while not signals.stop.is_set():
             await _first(changed.wait(), signals.hangup.wait(), signals.stop.wait())
@@ -126,16 +127,17 @@ async def reload_on_change(
                 log.info("reloaded", file=str(path))
             except (BadDocument, OSError) as exc:
                 ok.set(0)
-                log.error("not reloaded, the old content stays in use", file=str(path), error=str(exc))
+                log.error(  # noqa: TRY400 # the message names the places in the file; a traceback would hide them
+                    "not reloaded, the old content stays in use", file=str(path), error=str(exc)
+                )
     finally:
         watcher.cancel()
 
 
-async def _watch(path: Path, changed: asyncio.Event, stop: asyncio.Event) -> None:
+async def _watch(path: Path, folder: Path, changed: asyncio.Event, stop: asyncio.Event) -> None:
     # The folder is watched, because an editor replaces a file by another of the same name.
-    folder = path if path.is_dir() else path.parent
     async for changes in awatch(folder, stop_event=stop, recursive=False):
-        if path.is_dir() or any(Path(name).name == path.name for _, name in changes):
+        if folder == path or any(Path(name).name == path.name for _, name in changes):
             changed.set()
 
 
