@@ -31,11 +31,13 @@ _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
 class Command:
     """What to run, and how: what it prints is added to the file *log*.
 
-    *user* is the account to run as, which only root may choose; None keeps the starter's.
+    *stdin* is a file that the command reads from. *user* is the account to run as, which only root may choose; None
+    keeps the starter's.
     """
 
     argv: list[str]
     log: Path
+    stdin: Path = Path(os.devnull)
     stop_signal: signal.Signals = signal.SIGTERM
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     user: str | None = None
@@ -51,6 +53,7 @@ class Tethered:
             OSError: the program cannot be started.
         """
         tether = [sys.executable, "-I", "-S", __file__, str(int(command.stop_signal)), command.user or ""]
+        tether.append(str(command.stdin))
         with command.log.open("ab") as log:
             self._tether = subprocess.Popen(
                 [*tether, *command.argv],
@@ -60,8 +63,10 @@ class Tethered:
                 env=dict(command.env),
                 start_new_session=True,
             )
-        assert self._tether.stdout is not None  # noqa: S101 - a pipe was asked for
-        first = self._tether.stdout.readline()
+        assert self._tether.stdin is not None and self._tether.stdout is not None  # noqa: S101, PT018 - both are pipes
+        self._asked, self._said = self._tether.stdin, self._tether.stdout
+        self._status: int | None = None
+        first = self._said.readline()
         if not first:
             self.stop()
             raise OSError(f"{command.argv[0]} cannot be started: {last_line(command.log)}")
@@ -71,19 +76,24 @@ class Tethered:
     def ended(self, wait_s: float = 0.0) -> int | None:
         """The exit status once it has ended, negative for a signal; None if it still runs after *wait_s* seconds."""
         try:
-            status = self._tether.wait(wait_s)
+            self._tether.wait(wait_s)
         except subprocess.TimeoutExpired:
             return None
-        self._close()
-        return status - 256 if status > 128 else status
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it has ended by itself; its exit status, negative for a signal."""
+        self._tether.wait()
+        if self._status is None:
+            # A tether that was killed itself could not say how the command ended.
+            self._status = int(self._said.read() or -signal.SIGKILL)
+            self._close()
+        return self._status
 
     def stop(self) -> int:
         """Ask the command to stop, wait until it has, and give its exit status."""
-        if self._tether.stdin is not None:
-            self._tether.stdin.close()
-        status = self._tether.wait()
-        self._close()
-        return status - 256 if status > 128 else status
+        self._asked.close()
+        return self.wait()
 
     def kill(self) -> None:
         """End the command at once, as a power cut would, and wait until it is gone."""
@@ -96,9 +106,8 @@ class Tethered:
         os.kill(self.pid, number)
 
     def _close(self) -> None:
-        for pipe in (self._tether.stdin, self._tether.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._asked.close()
+        self._said.close()
 
 
 def last_line(log: Path) -> str:
@@ -108,21 +117,22 @@ def last_line(log: Path) -> str:
     return (errors or lines or ["it said nothing"])[-1]
 
 
-def _hold(stop_signal: int, user: str, argv: list[str]) -> int:
-    """Run *argv* until it ends or until standard input does; its exit status, 256 - n for signal n."""
+def _hold(stop_signal: int, user: str, stdin: str, argv: list[str]) -> None:
+    """Run *argv* until it ends or until standard input does; print its process id, and then its exit status."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # What the command prints belongs to the log: standard output carries its process id to the starter, once.
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, preexec_fn=lambda: _prepare(user))  # noqa: PLW1509 - this process has no threads yet
+    # What the command prints belongs to the log: standard output is the tether's own line to the starter.
+    with Path(stdin).open("rb") as given:
+        child = subprocess.Popen(argv, stdin=given, stdout=sys.stderr, preexec_fn=lambda: _prepare(user))  # noqa: PLW1509 - there are no threads yet
     print(child.pid, flush=True)
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(stop_signal))
     threading.Thread(target=_stop_at_end_of_input, args=(child, stop_signal), daemon=True).start()
-    status = child.wait()
-    return status if status >= 0 else 256 + status
+    print(child.wait(), flush=True)
 
 
 def _stop_at_end_of_input(child: subprocess.Popen[bytes], stop_signal: int) -> None:
-    sys.stdin.buffer.read()
+    # Nothing is ever written: reading gives the end, when the last writing end is closed.
+    os.read(0, 1)
     child.send_signal(stop_signal)
     try:
         child.wait(PATIENCE_S)
@@ -162,4 +172,4 @@ def _keep_override(libc: ctypes.CDLL) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_hold(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))
+    _hold(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])
