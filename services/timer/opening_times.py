@@ -1,0 +1,124 @@
+"""Opening times: a calendar as its user defines it, and the UTC intervals in which that makes it open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
+from importlib import resources
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from shared.events import SECOND, Instant, Span, instant
+
+FIRST_YEAR: Final = 1900  # no calendar reaches further back, so that no question can cost more than three centuries
+LAST_YEAR: Final = 2199
+DAY: Final[Span] = 86_400 * SECOND
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """Open hours of a local day, in seconds since its midnight by the clock on the wall."""
+
+    start: int  # 0 <= start < 86,400
+    end: int  # start < end <= start + 86,400; beyond 86,400 it runs into the next day
+
+
+Day = tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A place whose public holidays close a calendar."""
+
+    country: str  # ISO 3166-1 alpha-2
+    subdivision: str | None = None
+
+
+@dataclass(frozen=True)
+class HoursSpec:
+    """A calendar as its user defines it. Equal ones open and close alike."""
+
+    time_zone: str  # a name of the IANA time zone database
+    week: tuple[Day, ...]  # seven days, Monday first
+    holidays: frozenset[date] = frozenset()
+    regions: frozenset[Region] = frozenset()
+    exceptions: Mapping[date, Day] = field(default_factory=dict)  # replace the hours of a day, holiday or not
+
+    @cached_property
+    def ever_opens(self) -> bool:
+        """Whether there is any open time at all."""
+        return any(self.week) or any(self.exceptions.values())
+
+    @cached_property
+    def last_date(self) -> date:
+        """The last date that is named; after it the weeks repeat, but for the holidays of regions."""
+        return max((*self.holidays, *self.exceptions), default=date(FIRST_YEAR, 1, 1))
+
+    def windows(self, day: date) -> Day:
+        """The windows that belong to a local day, those that run into the next one among them."""
+        if day in self.exceptions:
+            return self.exceptions[day]
+        closed = day in self.holidays or any(day in public_holidays(region, day.year) for region in self.regions)
+        return () if closed else self.week[day.weekday()]
+
+    def intervals(self, since: Instant, until: Instant) -> list[list[Instant]]:
+        """The open time in `[since, until)` as [open, close) pairs in order that neither touch nor overlap."""
+        # A margin for windows over midnight, for offsets from UTC, and for zones that skip a day.
+        days = range((since - 3 * DAY) // DAY, (until + 3 * DAY) // DAY)
+        zone = time_zone(self.time_zone)
+        merged: list[list[Instant]] = []
+        for opened, closed in sorted(pair for day in days for pair in self._opened(day, zone)):
+            start, end = max(opened, since), min(closed, until)
+            if merged and start <= merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], end)
+            elif start < end:
+                merged.append([start, end])
+        return merged
+
+    def _opened(self, day: int, zone: ZoneInfo) -> Iterator[tuple[Instant, Instant]]:
+        midnight = datetime.fromordinal(_EPOCH_DAY + day).replace(tzinfo=zone)
+        for window in self.windows(midnight.date()):
+            opened, closed = _utc(midnight, window.start), _utc(midnight, window.end)
+            if opened < closed:  # the gap of a DST change can empty a window
+                yield opened, closed
+
+
+@lru_cache
+def time_zone(name: str) -> ZoneInfo:
+    """The time zone of that name, from the tzdata package, so that every machine has the same rules.
+
+    Raises:
+        KeyError: there is no such zone.
+    """
+    if name not in time_zones():
+        raise KeyError(name)
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
+
+
+@lru_cache
+def time_zones() -> frozenset[str]:
+    """The names of all time zones."""
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text().split())
+
+
+@lru_cache(maxsize=4096)
+def public_holidays(region: Region, year: int) -> frozenset[date]:
+    """The public holidays of a region in a year, the days observed instead of them among them.
+
+    Raises:
+        NotImplementedError: the country or the subdivision is not known.
+    """
+    # Half of a short command's start would go into it, and most calendars name no country.
+    from holidays import country_holidays  # noqa: PLC0415  # as said above
+
+    return frozenset(country_holidays(region.country, subdiv=region.subdivision, years=year))
+
+
+def _utc(midnight: datetime, seconds: int) -> Instant:
+    # Of an ambiguous local time the first occurrence, and one that does not exist moves forward by the gap: both are
+    # what an offset with fold=0 gives. The sum is one of wall-clock time, as aware datetimes of one zone add up.
+    return instant((midnight + timedelta(seconds=seconds)).astimezone(UTC))
