@@ -1,0 +1,83 @@
+"""What one transaction of the timer writes: frozen as bytes before anything after it is folded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from shared.events import Headers, Instant
+
+
+class ItemRow(NamedTuple):
+    """The present state of an item, in the order of the table's columns."""
+
+    partition: int
+    key: str
+    state: bytes
+    ledger: bytes
+    next_due: Instant | None
+    clock_states: int
+    quarantined: bool
+
+
+class HistoryRow(NamedTuple):
+    """The events of an item that one write set folded, in the order of the table's columns."""
+
+    partition: int
+    key: str
+    revision: int
+    events: bytes
+
+
+class OutboxRow(NamedTuple):
+    """A record to be published, in the order of the table's columns."""
+
+    partition: int
+    position: int
+    topic: str
+    key: bytes
+    headers: bytes
+    value: bytes | None
+
+
+class Move(NamedTuple):
+    """How a write set moves one partition; it holds only if the lease is as expected."""
+
+    partition: int
+    epoch: int
+    revision: int  # expected; one more afterwards
+    next_offset: int | None  # afterwards
+    published_through: int
+    items: int
+    open_clocks: str  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSet:
+    """Rows and moves that are written together or not at all."""
+
+    moves: tuple[Move, ...]  # in partition order
+    items: tuple[ItemRow, ...] = ()
+    history: tuple[HistoryRow, ...] = ()
+    outbox: tuple[OutboxRow, ...] = ()
+
+    @property
+    def expected(self) -> Mapping[int, tuple[int, int]]:
+        """partition -> (epoch, revision) that its lease must have for this write set to be written."""
+        return {move.partition: (move.epoch, move.revision) for move in self.moves}
+
+
+_HEADERS = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
+
+
+def pack_headers(headers: Headers) -> bytes:
+    """Headers as they are stored."""
+    return msgspec.msgpack.encode(headers)
+
+
+def unpack_headers(packed: bytes) -> Headers:
+    """The inverse of `pack_headers`."""
+    return _HEADERS.decode(packed)
