@@ -105,14 +105,19 @@ def parse(text: str, model: type[Model], file: str) -> Model:
     return validate(document, model)
 
 
-def validate(document: Document, model: type[Model]) -> Model:
+def validate(document: Document, model: type[Model], context: Any = None) -> Model:
     """The document as *model*; for callers that go on to check what a schema cannot say.
+
+    Args:
+        document: what was read.
+        model: what it should be.
+        context: handed to the model's validators, for what they must know of other places and files.
 
     Raises:
         BadDocument: with every problem, each with file, line, field and what was expected.
     """
     try:
-        return model.model_validate({} if document.value is None else document.value)
+        return model.model_validate({} if document.value is None else document.value, context=context)
     except ValidationError as exc:
         raise BadDocument([_problem(document, error) for error in exc.errors()]) from exc
 
@@ -137,4 +142,6 @@ def _problem(document: Document, error: ErrorDetails) -> Problem:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = "is not known here"
+    if error["type"] in ("model_type", "dict_type"):
+        message = f"expected a mapping, got {error['input']!r}"
     return document.problem(known, message)

@@ -7,7 +7,7 @@ outside of which it counts as closed.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
@@ -114,9 +114,8 @@ class BusinessHours:
             NoOpenTime: nothing opens within 400 days, or what is open then never closes.
         """
         place = self._place(self.next_open(at))
-        last_named = instant(datetime.combine(self.spec.last_date, datetime.min.time(), UTC))
         while self._closes[place] == self._until:
-            if self._until > max(at, last_named) + FAR or self._until >= LAST:
+            if self._until >= LAST or self._until > max(at, _midnight(self.spec.last_date)) + FAR:
                 raise NoOpenTime(f"the calendar never closes after {_shown(at)}")
             self._append_year()
         return self._closes[place]
@@ -193,6 +192,10 @@ class BusinessHours:
         for closed, opened in zip(ends, [*self._opens[crossed], end], strict=True):
             if opened - closed > FAR:
                 raise _never_opens(closed)
+
+
+def _midnight(day: date) -> Instant:
+    return instant(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 @lru_cache(maxsize=512)
