@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
 from shared.errors import BadRecord, DeadLetterReason
-from shared.events import EVENT_TYPES, Author, BreachType, Event, Headers, Instant, instant, rfc3339
+from shared.events import EVENT_TYPES, Author, BreachEvent, BreachType, Event, Headers, Instant, instant, rfc3339
 
 
 class EventData(msgspec.Struct, frozen=True):
@@ -158,3 +158,44 @@ def breach_headers(*, event_id: str, event_type: BreachType, item: str, tenant: 
         ("ce_tenant", tenant.encode()),
         ("content-type", b"application/json"),
     ]
+
+
+class BreachRecord(msgspec.Struct, frozen=True):
+    """A record on `sla.breaches.v1`: the CloudEvent's own attributes, and what it tells of a clock."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    type: BreachType
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    data: BreachEvent
+
+
+_BREACH: Final = msgspec.json.Decoder(BreachEvent)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
+BREACH_TYPES: Final = frozenset(get_args(BreachType))
+
+
+def decode_breach(headers: Headers, value: bytes | None) -> BreachRecord:
+    """What a record on `sla.breaches.v1` says, in CloudEvents binary or structured mode.
+
+    Raises:
+        BadRecord: it is not a breach event, or of a type that is newer than this version; names the field.
+    """
+    if value is None:
+        raise BadRecord("undecodable", "the record has no value")
+    try:
+        fields = _breach_fields(headers, value)
+        if fields.get("type") not in BREACH_TYPES:
+            raise BadRecord("unknown_type", f"expected a breach event's type, got {fields.get('type')!r}", "type")
+        record = msgspec.convert(fields, BreachRecord)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as exc:
+        raise bad_record(exc) from exc
+    refuse_hostile_text(value)
+    return record
+
+
+def _breach_fields(headers: Headers, value: bytes) -> dict[str, Any]:
+    named = dict(headers)
+    if named.get("content-type", b"").startswith(b"application/cloudevents") or "ce_id" not in named:
+        return _OBJECT.decode(value)
+    fields: dict[str, Any] = {name[3:]: text.decode() for name, text in headers if name.startswith("ce_")}
+    return {**fields, "data": _BREACH.decode(value)}
