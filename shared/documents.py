@@ -139,9 +139,11 @@ def _problem(document: Document, error: ErrorDetails) -> Problem:
     if error["type"] == "missing":
         known_missing = (*known, error["loc"][-1])
         return Problem(document.file, document.line(known), dotted(known_missing), "is required")
-    message = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
     if error["type"] == "extra_forbidden":
         message = "is not known here"
+    if error["type"] == "too_short":
+        message = "expected at least one entry"
     if error["type"] in ("model_type", "dict_type"):
-        message = f"expected a mapping, got {error['input']!r}"
+        message = f"expected a mapping, got {error['input']!r:.60}"
     return document.problem(known, message)
