@@ -65,11 +65,11 @@ CREATE TABLE timer.outbox (
     PRIMARY KEY (partition, position)
 );
 
--- Immutable versions of the policy files.
+-- The versions of the policy files, and from when on each is in force.
 CREATE TABLE timer.policy_version (
-    version text PRIMARY KEY,
-    effective_from bigint NOT NULL, -- microseconds since the epoch
-    files jsonb NOT NULL,           -- name -> text
+    effective_from bigint PRIMARY KEY, -- microseconds since the epoch
+    version text NOT NULL,             -- hash of the content
+    files jsonb NOT NULL,              -- name -> text
     tzdata text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );

@@ -1,0 +1,191 @@
+"""The timer's SQL: one statement, one function, one sentence. All on asyncpg's own connection, the hot path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, NamedTuple
+
+from services.timer.write_set import ItemRow, Move, OutboxRow, WriteSet
+from shared.db import Database
+from shared.errors import Fenced
+from shared.events import Instant
+
+LEASE_S: Final = 3.0
+
+_MOVE = """
+WITH wanted AS (
+    SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
+        AS w(partition, epoch, revision, next_offset, published_through, items, open_clocks)
+), locked AS (
+    SELECT l.partition FROM timer.lease l JOIN wanted w USING (partition, epoch, revision)
+    ORDER BY l.partition FOR UPDATE OF l
+)
+UPDATE timer.lease l SET revision = w.revision + 1, next_offset = w.next_offset, items = w.items,
+    published_through = w.published_through, open_clocks = w.open_clocks::jsonb
+FROM wanted w, locked WHERE l.partition = w.partition AND locked.partition = w.partition
+RETURNING l.partition
+"""
+_STAGE = """
+CREATE TEMP TABLE IF NOT EXISTS staged_item (partition int, key text, state bytea, ledger bytea, next_due bigint,
+    clock_states int, quarantined boolean) ON COMMIT DELETE ROWS
+"""
+_MERGE = """
+INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined)
+SELECT * FROM staged_item
+ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excluded.ledger,
+    next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined
+"""
+_UPSERT = """
+INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined)
+SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[], $6::int[], $7::bool[])
+ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excluded.ledger,
+    next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined
+"""
+_SMALL: Final = 200  # rows up to which one statement is quicker than staging by COPY and merging
+
+
+class Lease(NamedTuple):
+    """A partition's row in the table of leases."""
+
+    partition: int
+    owner: str | None
+    epoch: int
+    expired: bool
+    revision: int
+    next_offset: int | None
+    published_through: int
+    items: int
+    open_clocks: Mapping[str, int]
+
+
+class TimerStore:
+    """The timer's tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _connection(self, what: str) -> AbstractAsyncContextManager[Any]:
+        return self._database.raw(what)
+
+    # --- the write lane ---
+
+    async def write(self, write_set: WriteSet) -> None:
+        """Write everything in one transaction.
+
+        Raises:
+            Fenced: a lease is not as the write set expects; nothing was written.
+            Unavailable: the database did not answer; it may have been written, see `standing`.
+            BadData: the database refuses a value; nothing was written.
+        """
+        async with self._connection("write a batch") as connection, connection.transaction():
+            moved = await connection.fetch(_MOVE, *_columns(write_set.moves, 7))
+            if len(moved) != len(write_set.moves):
+                raise Fenced(f"{len(write_set.moves) - len(moved)} of {len(write_set.moves)} leases are not ours")
+            await _write_items(connection, write_set.items)
+            if write_set.history:
+                await connection.copy_records_to_table("history", records=write_set.history, schema_name="timer")
+            if write_set.outbox:
+                await connection.copy_records_to_table(
+                    "outbox", records=write_set.outbox, columns=OutboxRow._fields, schema_name="timer"
+                )
+
+    async def standing(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        """partition -> (epoch, revision) as the database has them."""
+        async with self._connection("read leases") as connection:
+            rows = await connection.fetch(
+                "SELECT partition, epoch, revision FROM timer.lease WHERE partition = ANY($1::int[])", list(partitions)
+            )
+        return {row["partition"]: (row["epoch"], row["revision"]) for row in rows}
+
+    async def trim_outbox(self, published: Mapping[int, int]) -> None:
+        """Delete what was published: partition -> position, that one included."""
+        async with self._connection("trim the outbox") as connection:
+            await connection.execute(
+                "DELETE FROM timer.outbox o USING unnest($1::int[], $2::bigint[]) AS p(partition, position)"
+                " WHERE o.partition = p.partition AND o.position <= p.position",
+                list(published),
+                list(published.values()),
+            )
+
+    # --- items ---
+
+    async def items(self, keys: Sequence[tuple[int, str]]) -> list[ItemRow]:
+        """The rows of the (partition, key) that exist, in no order."""
+        async with self._connection("load items") as connection:
+            rows = await connection.fetch(
+                "SELECT i.* FROM unnest($1::int[], $2::text[]) AS k(partition, key)"
+                " JOIN timer.item i USING (partition, key)",
+                [partition for partition, _ in keys],
+                [key for _, key in keys],
+            )
+        return [ItemRow(*row) for row in rows]
+
+    async def partition_items(self, partition: int) -> list[ItemRow]:
+        """All rows of a partition; for one that is known to be small."""
+        async with self._connection("load a partition") as connection:
+            rows = await connection.fetch("SELECT * FROM timer.item WHERE partition = $1", partition)
+        return [ItemRow(*row) for row in rows]
+
+    async def histories(self, keys: Sequence[tuple[int, str]]) -> list[tuple[int, str, bytes]]:
+        """(partition, key, events) of each committed history row of these items, the oldest first for an item."""
+        async with self._connection("load histories") as connection:
+            rows = await connection.fetch(
+                "SELECT h.partition, h.key, h.events FROM unnest($1::int[], $2::text[]) AS k(partition, key)"
+                " JOIN timer.history h USING (partition, key) ORDER BY h.partition, h.key, h.revision",
+                [partition for partition, _ in keys],
+                [key for _, key in keys],
+            )
+        return [tuple(row) for row in rows]
+
+    async def deadlines(self, partitions: Sequence[int], horizon: Instant) -> list[tuple[Instant, int, str]]:
+        """(next_due, partition, key) of every item that is due up to *horizon*."""
+        async with self._connection("load deadlines") as connection:
+            rows = await connection.fetch(
+                "SELECT next_due, partition, key FROM timer.item WHERE partition = ANY($1::int[]) AND next_due <= $2",
+                list(partitions),
+                horizon,
+            )
+        return [tuple(row) for row in rows]
+
+    async def outbox(self, partition: int, after: int) -> list[OutboxRow]:
+        """What was committed beyond a position, in order."""
+        async with self._connection("load the outbox") as connection:
+            rows = await connection.fetch(
+                "SELECT partition, position, topic, key, headers, value FROM timer.outbox"
+                " WHERE partition = $1 AND position > $2 ORDER BY position",
+                partition,
+                after,
+            )
+        return [OutboxRow(*row) for row in rows]
+
+
+async def _write_items(connection: Any, items: Sequence[ItemRow]) -> None:
+    if not items:
+        return
+    if len(items) <= _SMALL:
+        await connection.execute(_UPSERT, *_columns(items, 7))
+        return
+    await connection.execute(_STAGE)
+    await connection.copy_records_to_table("staged_item", records=items)
+    await connection.execute(_MERGE)
+
+
+def _columns(rows: Sequence[ItemRow] | Sequence[Move], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def lease_of(row: Mapping[str, Any]) -> Lease:
+    """A row of `timer.lease` with `expired` computed by the database's clock."""
+    return Lease(
+        partition=row["partition"],
+        owner=row["owner"],
+        epoch=row["epoch"],
+        expired=row["expired"],
+        revision=row["revision"],
+        next_offset=row["next_offset"],
+        published_through=row["published_through"],
+        items=row["items"],
+        open_clocks=json.loads(row["open_clocks"]),
+    )
