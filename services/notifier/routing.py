@@ -1,0 +1,100 @@
+"""Who hears of a breach: the routes of `notify.yaml`, tried in order. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.notifier.delivery import Alert
+from services.notifier.receivers import Receiver
+from shared.cloudevents import BreachRecord
+from shared.events import BreachEvent, BreachType
+
+TYPE_NAMES: Final[Mapping[BreachType, str]] = {
+    "sla.clock.warning.v1": "warning",
+    "sla.clock.breached.v1": "breached",
+    "sla.breach.stopped.v1": "stopped",
+    "sla.breach.cancelled.v1": "cancelled",
+    "sla.breach.retracted.v1": "retracted",
+}
+FIELDS: Final = frozenset(BreachEvent.__struct_fields__) - {"attributes", "explanation"}
+NOTHING: Final = "null"  # how an absent value is written in a match
+
+Match = Mapping[str, frozenset[str]]  # field or attribute -> the texts of which any one matches
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What it takes, and who hears of it."""
+
+    name: str
+    match: Match  # all must match; empty takes everything
+    receivers: tuple[str, ...]  # none: what it takes alerts nobody, on purpose
+    goes_on: bool = False  # whether the routes after it are tried too
+    line: int = 1  # in the file
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """A checked `notify.yaml`: its last route takes everything, and every receiver that a route names exists."""
+
+    file: str
+    receivers: Mapping[str, Receiver]
+    routes: tuple[Route, ...]
+    lines: Mapping[str, int]  # receiver -> its line in the file
+
+
+def route(routes: Routes, breach: BreachRecord) -> list[Alert]:
+    """The alerts that *breach* calls for, in the order of the file, each with its reason.
+
+    The first route that matches decides, unless it goes on. A receiver that several routes name hears of it once.
+    """
+    alerts: dict[str, Alert] = {}
+    for candidate in routes.routes:
+        if not matches(candidate.match, breach):
+            continue
+        for name in candidate.receivers:
+            channel = routes.receivers[name].channel
+            alerts.setdefault(name, Alert(candidate.name, name, channel, _reason(candidate)))
+        if not candidate.goes_on:
+            break
+    return list(alerts.values())
+
+
+def matches(match: Match, breach: BreachRecord) -> bool:
+    """Whether every field of *match* has one of its values in *breach*; a list has those of its members."""
+    return all(not allowed.isdisjoint(_texts(_value(breach, name))) for name, allowed in match.items())
+
+
+def covers(wider: Match, narrower: Match) -> bool:
+    """Whether whatever matches *narrower* also matches *wider*."""
+    return all(name in narrower and narrower[name] <= allowed for name, allowed in wider.items())
+
+
+def _value(breach: BreachRecord, name: str) -> Any:
+    if name == "type":
+        return TYPE_NAMES[breach.type]
+    if name.startswith("attributes."):
+        return breach.data.attributes.get(name.removeprefix("attributes."))
+    return getattr(breach.data, name) if name in FIELDS else breach.data.attributes.get(name)
+
+
+def _texts(value: Any) -> frozenset[str]:
+    # Compared as they are written in the file, as policies do it; what is absent or an empty list matches null.
+    if isinstance(value, bool):
+        return frozenset(("true" if value else "false",))
+    if isinstance(value, float) and value.is_integer():
+        return frozenset((str(int(value)),))
+    if isinstance(value, str | int | float):
+        return frozenset((str(value),))
+    if isinstance(value, list) and value:
+        return frozenset().union(*(_texts(member) for member in value))
+    return frozenset((NOTHING,))
+
+
+def _reason(taken_by: Route) -> str:
+    if not taken_by.match:
+        return f"route {taken_by.name} takes everything"
+    parts = (f"{name} is {' or '.join(sorted(allowed))}" for name, allowed in taken_by.match.items())
+    return f"route {taken_by.name}: {', '.join(parts)}"

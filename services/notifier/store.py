@@ -1,0 +1,249 @@
+"""The SQL of deliveries: one statement, one function. What is read for the API is in `delivery_log`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as insert_unless_there
+
+from services.notifier.delivery import Alert, Attempt, Delivery, bucket_in, bucket_of, delivery_id
+from services.notifier.retry import Verdict
+from services.notifier.tables import attempt, delivery, received
+from shared.cloudevents import BreachRecord
+from shared.db import Database
+from shared.events import Instant, Span, instant, moment
+
+PRUNED_AT_ONCE = 5_000  # rows; a bigger statement would hold its locks for long
+
+
+class Store:
+    """What was received and what is delivered, in PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def remember(self, alerts: Sequence[tuple[BreachRecord, Sequence[Alert]]], now: Instant) -> int:
+        """Store breaches and their deliveries in one transaction; how many breaches were new.
+
+        Of a breach that was received before nothing is stored, whatever the routes were then.
+
+        Raises:
+            Unavailable, BadData, Refused: see `shared.db`.
+        """
+        # In one order, so that two processes which read the same records after a rebalance never wait for each other.
+        by_id = {breach.id: (breach, some) for breach, some in sorted(alerts, key=lambda pair: pair[0].id)}
+        if not by_id:
+            return 0
+        rows = [_received(breach, now) for breach, _ in by_id.values()]
+        statement = insert_unless_there(received).on_conflict_do_nothing().returning(received.c.event_id)
+        async with self._database.transaction("remember breaches") as connection:
+            fresh = (await connection.execute(statement.values(rows))).scalars().all()
+            deliveries = [
+                _pending(breach, alert, now) for id_ in fresh for breach, some in (by_id[id_],) for alert in some
+            ]
+            if deliveries:
+                await connection.execute(insert(delivery), deliveries)
+        return len(fresh)
+
+    async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
+        """Take up what is due at *now*, the oldest first, up to *free* deliveries of each receiver.
+
+        No other process gets them until *lease* has passed by the database's clock: one clock for all of them.
+
+        Raises:
+            Unavailable, BadData, Refused: see `shared.db`.
+        """
+        claimed: list[Delivery] = []
+        async with self._database.transaction("claim deliveries") as connection:
+            for receiver, count in free.items():
+                due = _due(receiver, now).limit(count).with_for_update(skip_locked=True).cte("due")
+                rows = await connection.execute(_claim(due, lease))
+                claimed += [_delivery(row) for row in rows]
+        return claimed
+
+    async def next_due(self, receivers: Collection[str]) -> Instant | None:
+        """When the earliest delivery of *receivers* that nobody is at is due.
+
+        Raises:
+            Unavailable, Refused: see `shared.db`.
+        """
+        earliest = select(func.min(delivery.c.next_attempt_at)).where(_pending_of(receivers), _unclaimed())
+        async with self._database.transaction("read the next delivery") as connection:
+            found = (await connection.execute(earliest)).scalar()
+        return None if found is None else instant(found)
+
+    async def record(self, done: Delivery, made: Attempt, verdict: Verdict) -> bool:
+        """Store an attempt and what becomes of its delivery; False when another process has taken it up since.
+
+        Raises:
+            Unavailable, BadData, Refused: see `shared.db`.
+        """
+        finished = None if verdict.next_attempt_at is not None else moment(made.started_at + made.duration)
+        change = (
+            update(delivery)
+            .where(_is(done.id), delivery.c.claim == done.claim, delivery.c.state == "pending")
+            .values(
+                state=verdict.state,
+                attempts=made.number,
+                next_attempt_at=None if verdict.next_attempt_at is None else moment(verdict.next_attempt_at),
+                claimed_until=None,
+                finished_at=finished,
+                last_answer=made.outcome.answer,
+            )
+        )
+        async with self._database.transaction("record an attempt") as connection:
+            if (await connection.execute(change)).rowcount == 0:
+                return False
+            await connection.execute(insert(attempt).values(_attempt(done, made)))
+        return True
+
+    async def release(self, deliveries: Iterable[Delivery]) -> None:
+        """Give back what was claimed and not finished, so that others need not wait for the lease to end.
+
+        Raises:
+            Unavailable, Refused: see `shared.db`.
+        """
+        held = [(bucket_in(each.id), each.id, each.claim) for each in deliveries]
+        if not held:
+            return
+        key = tuple_(delivery.c.bucket, delivery.c.id, delivery.c.claim)
+        async with self._database.transaction("release deliveries") as connection:
+            await connection.execute(update(delivery).where(key.in_(held)).values(claimed_until=None))
+
+    async def pending(self) -> Mapping[str, int]:
+        """How many deliveries of each receiver are not done yet.
+
+        Raises:
+            Unavailable, Refused: see `shared.db`.
+        """
+        counts = select(delivery.c.receiver, func.count().label("waiting")).where(delivery.c.state == "pending")
+        async with self._database.transaction("count deliveries") as connection:
+            rows = await connection.execute(counts.group_by(delivery.c.receiver))
+            return {row.receiver: row.waiting for row in rows}
+
+    async def abandon(self, known: Collection[str], before: Instant, now: Instant) -> int:
+        """Give up what has waited since *before* for a receiver that is not *known* any more; how many.
+
+        Raises:
+            Unavailable, Refused: see `shared.db`.
+        """
+        change = (
+            update(delivery)
+            .where(delivery.c.state == "pending", delivery.c.created_at < moment(before))
+            .where(delivery.c.receiver.not_in(known))
+            .values(
+                state="failed", next_attempt_at=None, finished_at=moment(now), last_answer="no such receiver any more"
+            )
+        )
+        async with self._database.transaction("give up deliveries") as connection:
+            return (await connection.execute(change)).rowcount
+
+    async def prune(self, before: Instant) -> int:
+        """Forget some of what was received before *before* and is not being delivered any more; how many events.
+
+        Raises:
+            Unavailable, Refused: see `shared.db`.
+        """
+        key = (received.c.bucket, received.c.event_id)
+        waiting = select(delivery.c.id).where(
+            delivery.c.bucket == received.c.bucket,
+            delivery.c.event_id == received.c.event_id,
+            delivery.c.state == "pending",
+        )
+        old = select(*key).where(received.c.received_at < moment(before), ~waiting.exists()).limit(PRUNED_AT_ONCE)
+        async with self._database.transaction("forget old deliveries") as connection:
+            return (await connection.execute(delete(received).where(tuple_(*key).in_(old)))).rowcount
+
+
+def _pending_of(receivers: Collection[str]) -> ColumnElement[bool]:
+    return and_(delivery.c.state == "pending", delivery.c.receiver.in_(receivers))
+
+
+def _unclaimed() -> ColumnElement[bool]:
+    return or_(delivery.c.claimed_until.is_(None), delivery.c.claimed_until <= func.clock_timestamp())
+
+
+def _is(identity: UUID) -> ColumnElement[bool]:
+    return and_(delivery.c.bucket == bucket_in(identity), delivery.c.id == identity)
+
+
+def _due(receiver: str, now: Instant) -> Select[Any]:
+    return (
+        select(delivery.c.bucket, delivery.c.id)
+        .where(_pending_of([receiver]), delivery.c.next_attempt_at <= moment(now), _unclaimed())
+        .order_by(delivery.c.next_attempt_at)
+    )
+
+
+def _claim(due: Any, lease: Span) -> Any:
+    until = func.clock_timestamp() + timedelta(microseconds=lease)
+    return (
+        update(delivery)
+        .where(delivery.c.bucket == due.c.bucket, delivery.c.id == due.c.id)
+        .where(received.c.bucket == delivery.c.bucket, received.c.event_id == delivery.c.event_id)
+        .values(claim=delivery.c.claim + 1, claimed_until=until)
+        .returning(delivery, received.c.type, received.c.time, received.c.data)
+    )
+
+
+def _received(breach: BreachRecord, now: Instant) -> dict[str, Any]:
+    return {
+        "bucket": bucket_of(breach.data.item),
+        "event_id": breach.id,
+        "type": breach.type,
+        "time": breach.time,
+        "item": breach.data.item,
+        "breach_id": breach.data.breach_id,
+        "data": msgspec.to_builtins(breach.data),
+        "received_at": moment(now),
+    }
+
+
+def _pending(breach: BreachRecord, alert: Alert, now: Instant) -> dict[str, Any]:
+    return {
+        "bucket": bucket_of(breach.data.item),
+        "id": delivery_id(breach, alert),
+        "event_id": breach.id,
+        "route": alert.route,
+        "receiver": alert.receiver,
+        "channel": alert.channel,
+        "reason": alert.reason,
+        "state": "pending",
+        "attempts": 0,
+        "claim": 0,
+        "next_attempt_at": moment(now),
+        "created_at": moment(now),
+    }
+
+
+def _attempt(done: Delivery, made: Attempt) -> dict[str, Any]:
+    return {
+        "bucket": bucket_in(done.id),
+        "delivery_id": done.id,
+        "number": made.number,
+        "started_at": moment(made.started_at),
+        "duration": timedelta(microseconds=made.duration),
+        "result": made.outcome.result,
+        "status": made.outcome.status,
+        "answer": made.outcome.answer,
+    }
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    fields = {"id": row.event_id, "type": row.type, "time": row.time, "data": row.data}
+    return Delivery(
+        id=row.id,
+        route=row.route,
+        receiver=row.receiver,
+        channel=row.channel,
+        reason=row.reason,
+        breach=msgspec.convert(fields, BreachRecord),
+        created_at=instant(row.created_at),
+        attempts=row.attempts,
+        claim=row.claim,
+    )

@@ -1,0 +1,55 @@
+"""The notifier's tables as SQLAlchemy sees them; the migrations create them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, DateTime, Integer, Interval, MetaData, SmallInteger, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+_metadata = MetaData(schema="notifier")
+_Instant = DateTime(timezone=True)
+
+received = Table(
+    "received",
+    _metadata,
+    Column("bucket", SmallInteger, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("type", Text),
+    Column("time", _Instant),
+    Column("item", Text),
+    Column("breach_id", Text),
+    Column("data", JSONB),
+    Column("received_at", _Instant),
+)
+
+delivery = Table(
+    "delivery",
+    _metadata,
+    Column("bucket", SmallInteger, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("event_id", Text),
+    Column("route", Text),
+    Column("receiver", Text),
+    Column("channel", Text),
+    Column("reason", Text),
+    Column("state", Text),
+    Column("attempts", Integer),
+    Column("claim", Integer),
+    Column("claimed_until", _Instant),
+    Column("next_attempt_at", _Instant),
+    Column("created_at", _Instant),
+    Column("finished_at", _Instant),
+    Column("last_answer", Text),
+)
+
+attempt = Table(
+    "attempt",
+    _metadata,
+    Column("bucket", SmallInteger, primary_key=True),
+    Column("delivery_id", Uuid, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("started_at", _Instant),
+    Column("duration", Interval),
+    Column("result", Text),
+    Column("status", Integer),
+    Column("answer", Text),
+)
