@@ -1,0 +1,64 @@
+"""The files that commands are given: policies as texts, events as canonical events."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.cloudevents import decode_structured
+from shared.errors import BadDocument, BadRecord, Problem
+from shared.events import Event
+
+_POLICY_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """name -> text of a file, or of every policy file (`.yaml`, `.yml`, `.json`) in a folder.
+
+    Raises:
+        BadDocument: nothing is there, or it cannot be read.
+    """
+    if not path.is_dir():
+        return {str(path): _read_text(path)}
+    files = sorted(file for file in path.iterdir() if file.suffix in _POLICY_SUFFIXES)
+    if not files:
+        raise BadDocument([Problem(str(path), 1, "", f"expected files that end in {', '.join(_POLICY_SUFFIXES)}")])
+    return {str(file): _read_text(file) for file in files}
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a JSON Lines file of structured CloudEvents, gzip allowed, in the order of the file.
+
+    Raises:
+        BadDocument: the file cannot be read, or a line is no event; names line and field.
+    """
+    try:
+        with path.open("rb") as raw, gzip.open(raw) as unzipped:
+            zipped = raw.peek(2)[:2] == b"\x1f\x8b"
+            for number, line in enumerate(unzipped if zipped else raw, start=1):
+                if line.strip():
+                    yield _event(line, str(path), number)
+    except (OSError, EOFError) as exc:
+        raise BadDocument([_unreadable(path, exc)]) from exc
+
+
+def _event(line: bytes, file: str, number: int) -> Event:
+    try:
+        return decode_structured(line)
+    except BadRecord as exc:
+        raise BadDocument([Problem(file, number, exc.field or "", str(exc))]) from exc
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise BadDocument([Problem(str(path), 1, "", "expected text in UTF-8")]) from exc
+    except OSError as exc:
+        raise BadDocument([_unreadable(path, exc)]) from exc
+
+
+def _unreadable(path: Path, exc: OSError | EOFError) -> Problem:
+    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+    return Problem(str(path), 1, "", f"cannot be read: {reason}")
