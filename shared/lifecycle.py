@@ -90,17 +90,24 @@ async def together(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> No
             group.create_task(watched(part))
 
 
-async def every(round_: Callable[[], Awaitable[float]], stop: asyncio.Event) -> None:
-    """The timed loop: run *round_* again and again, each time after the seconds that it returned."""
+async def every(
+    round_: Callable[[], Awaitable[float]], stop: asyncio.Event, *, wake: asyncio.Event | None = None
+) -> None:
+    """The timed loop: run *round_* again and again, each time after the seconds that it returned.
+
+    *wake* calls for the next round at once, also when it was set during a round; the loop clears it.
+    """
     while not stop.is_set():
-        await pause(await round_(), stop)
+        if wake is not None:
+            wake.clear()
+        await pause(await round_(), stop, wake=wake)
 
 
-async def pause(seconds: float, stop: asyncio.Event) -> None:
-    """Wait *seconds*, but not longer than until *stop*."""
+async def pause(seconds: float, stop: asyncio.Event, *, wake: asyncio.Event | None = None) -> None:
+    """Wait *seconds*, but not longer than until *stop* or *wake*."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await stop.wait()
+            await (stop.wait() if wake is None else _first(stop.wait(), wake.wait()))
 
 
 async def reload_on_change(
