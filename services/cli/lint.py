@@ -1,0 +1,46 @@
+"""`./plazo lint`: what is wrong in policy files, and what in them cannot be meant."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.files import read_events, read_texts
+from services.timer.policy_file import load
+from services.timer.policy_lint import Finding, coverage, findings
+from shared.events import instant
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("lint")(lint)
+
+
+def lint(
+    policies: Annotated[Path, typer.Option(help="A policy file, or a folder of them that make one set.")],
+    events: Annotated[
+        Path | None, typer.Option(help="Recorded events (JSON Lines, gzip allowed): which items no policy covers.")
+    ] = None,
+) -> None:
+    """Check policy files, and find what in them cannot be meant.
+
+    Ends with status 2 when a file has mistakes, 1 when something looks wrong, 0 when all is well.
+
+    \b
+    Example:
+      ./plazo lint --policies deploy/local/policies.yaml
+    """
+    found = _policy_findings(policies, events)
+    for finding in found:
+        typer.echo(finding)
+    typer.echo(f"{len(found)} findings" if found else "Nothing looks wrong.", err=True)
+    raise typer.Exit(1 if found else 0)
+
+
+def _policy_findings(path: Path, events: Path | None) -> list[Finding]:
+    policies = load(read_texts(path))
+    found = findings(policies, instant(datetime.now(UTC)))
+    return found + (coverage(policies, read_events(events)) if events else [])
