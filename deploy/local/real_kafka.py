@@ -6,7 +6,6 @@ for the first time only, which copies the jars that pom.xml names.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -17,16 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
-
+from deploy.local.kafka_admin import answers, create_topic
 from deploy.local.kafka_jars import classpath, java
 from deploy.local.ports import free_port
 from deploy.local.tether import Command, Tethered, last_line
 from shared.errors import Refused, Unavailable
 
 _START_S: Final = 60.0
-_ANSWER_S: Final = 10.0
 _CLUSTER_ID: Final = "cGxhem8tbG9jYWwtbm9kZQ"
 """Any 16 bytes in base 64; the data of a folder is bound to it."""
 
@@ -121,20 +117,11 @@ class RealKafka:
         Raises:
             Refused: it exists, or the broker does not take a setting.
         """
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(settings or {}))
-        try:
-            admin = self._admin()  # named, because its requests end with it
-            admin.create_topics([topic], operation_timeout=_ANSWER_S)[name].result(_ANSWER_S)
-        except KafkaException as exc:
-            raise Refused(f"topic {name}: {exc.args[0].str()}") from exc
+        create_topic(self.bootstrap, name, partitions, settings)
 
     def ended(self, wait_s: float) -> bool:
         """Whether the broker is not running, or ends within *wait_s* seconds."""
         return self._broker is None or self._broker.ended(wait_s) is not None
-
-    def _admin(self) -> AdminClient:
-        # The client retries by itself; what it would print in the meantime is no news.
-        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def _check_port(self) -> None:
         with socket.socket() as listener:
@@ -177,18 +164,9 @@ class RealKafka:
 
     def _wait_until_it_answers(self, broker: Tethered) -> None:
         waited = 0.0
-        while not self._answers():
+        while not answers(self.bootstrap):
             if broker.ended(0.05) is not None or (waited := waited + 0.05) > _START_S:
                 raise Unavailable(f"Kafka does not start: {last_line(self.log)} (see {self.log})")
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1.0).close()
-        except OSError:
-            return False
-        with contextlib.suppress(KafkaException):
-            return bool(self._admin().list_topics(timeout=_ANSWER_S).brokers)
-        return False
 
 
 def _wait_for_the_end(kafka: RealKafka) -> int:
