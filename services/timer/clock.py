@@ -1,0 +1,235 @@
+"""One clock: a metric of an item under a policy, and what can happen to it.
+
+A stretch is a time in which a clock ran or stood still without a change. `elapsed` and `paused` are business times as
+of the beginning of the present stretch, so that nothing has to be counted while time merely passes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from services.timer.business_hours import BusinessHours, NoOpenTime
+from services.timer.cycles import Ending
+from services.timer.policy import Terms
+from shared.events import Instant, Severity, Span
+
+Phase = Literal["running", "paused", "met", "abandoned", "cancelled"]
+State = Literal["running", "paused", "met", "breached", "abandoned", "cancelled"]
+Pending = tuple[Instant, Span, str]  # when it comes if nothing else happens, elapsed by then, label
+End = tuple[Instant, Span, Ending]  # when a breached clock ended, elapsed by then, how
+Stretch = tuple[Instant, bool, Span, Span]  # its start, whether the clock ran in it, elapsed and paused at its start
+Gap = tuple[Instant, Instant]  # in which the item was over
+
+# Explanations show the last stretches only, so that an item that flips for ever does not grow for ever.
+STRETCHES_KEPT = 32
+
+
+class Cycle(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One cycle of a metric: since when, by which event, under which version of the policies."""
+
+    metric: str
+    started_at: Instant
+    source: str  # with event_id the identity of the event that started it
+    event_id: str
+    version: str
+    gaps: tuple[Gap, ...] = ()
+
+
+class Warned(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A warning that was given, under the terms of that time."""
+
+    at: Instant
+    elapsed: Span
+    label: str
+    due_at: Instant | None
+    target: Span
+    policy: str
+    calendar: str
+    severity: Severity
+
+
+class Clock(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One metric of one item under one policy, for one cycle."""
+
+    metric: str
+    number: int  # counts the clocks of this metric of this item from 1: `cycle` to the outside
+    policy: str
+    version: str  # of the policies, by which the clock is computed for as long as it lives
+    calendar: str
+    severity: Severity
+    target: Span
+    started_at: Instant
+    source: str  # with event_id the identity of the event that started the cycle
+    event_id: str
+    phase: Phase
+    since: Instant  # of the present stretch
+    elapsed: Span
+    paused: Span
+    due_at: Instant | None  # None: paused, or the calendar has no such instant
+    pending: tuple[Pending, ...] = ()  # the warnings to come, in order; their instants hold while the clock runs
+    breached_at: Instant | None = None
+    breached_elapsed: Span = 0
+    stopped_at: Instant | None = None
+    beside: bool = False  # of a `combine: all` policy
+    warned: tuple[Warned, ...] = ()
+    ends: tuple[End, ...] = ()  # of a breached clock, all of them: taking it up does not undo what was done
+    past: tuple[Stretch, ...] = ()  # the stretches before the present one, the last STRETCHES_KEPT of them
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """What a reader is told: a clock that breached stays breached, whether or not it was stopped later."""
+        return self.phase if self.breached_at is None else "breached"
+
+    @property
+    def cycle(self) -> int:
+        """Its number among the clocks of its metric."""
+        return self.number
+
+
+def begin(cycle: Cycle, terms: Terms, number: int) -> Clock:
+    """A clock that runs from the start of *cycle*."""
+    start = cycle.started_at
+    policy = terms.policy
+    return Clock(
+        cycle.metric,
+        number,
+        policy.name,
+        cycle.version,
+        policy.calendar,
+        terms.severity,
+        terms.target,
+        start,
+        cycle.source,
+        cycle.event_id,
+        "running",
+        start,
+        0,
+        0,
+        reach(terms.hours, start, terms.target),
+        _warnings(terms, start) if terms.warn_at else (),
+        beside=policy.combine_all,
+    )
+
+
+def reach(hours: BusinessHours, start: Instant, span: Span) -> Instant | None:
+    """When *span* of business time has passed since *start*; None if the calendar has no such instant."""
+    try:
+        return hours.add(start, span)
+    except NoOpenTime:
+        return None
+
+
+def run_out(clock: Clock, before: Instant) -> Clock:
+    """The clock with the warnings and the breach that came strictly before an instant."""
+    if clock.phase != "running" or clock.breached_at is not None:
+        return clock
+    due = clock.due_at
+    warned = tuple(
+        [warning(clock, at, elapsed, label) for at, elapsed, label in clock.pending if at < before]
+        if clock.pending
+        else ()
+    )
+    if due is not None and due < before:
+        return replace(clock, warned=clock.warned + warned, pending=(), breached_at=due, breached_elapsed=clock.target)
+    if warned:
+        return replace(clock, warned=clock.warned + warned, pending=clock.pending[len(warned) :])
+    return clock
+
+
+def warning(clock: Clock, at: Instant, elapsed: Span, label: str) -> Warned:
+    """A warning about the clock under its present terms."""
+    return Warned(at, elapsed, label, clock.due_at, clock.target, clock.policy, clock.calendar, clock.severity)
+
+
+def counted(clock: Clock, at: Instant, hours: BusinessHours) -> tuple[Span, Span]:
+    """(elapsed, paused) at an instant in the present stretch; after the end they grow no more."""
+    if clock.stopped_at is not None:
+        return clock.elapsed, clock.paused
+    passed = hours.between(clock.since, at)
+    if clock.phase == "running":
+        return clock.elapsed + passed, clock.paused
+    return clock.elapsed, clock.paused + passed
+
+
+def pause(clock: Clock, at: Instant, hours: BusinessHours) -> Clock:
+    """The running clock, standing still from *at* on."""
+    elapsed, paused = counted(clock, at, hours)
+    due = clock.due_at if clock.breached_at is not None else None
+    return replace(
+        clock, phase="paused", since=at, elapsed=elapsed, paused=paused, due_at=due, past=_with_stretch(clock)
+    )
+
+
+def resume(clock: Clock, at: Instant, hours: BusinessHours) -> Clock:
+    """The paused clock, running from *at* on; due at once if nothing is left."""
+    elapsed, paused = counted(clock, at, hours)
+    return _run_on(replace(clock, since=at, elapsed=elapsed, paused=paused, past=_with_stretch(clock)), hours)
+
+
+def stop(clock: Clock, at: Instant, hours: BusinessHours, ending: Ending) -> Clock:
+    """The open clock, ended; one that is paused shows when it would have been due if resumed now."""
+    elapsed, paused = counted(clock, at, hours)
+    due, ends = clock.due_at, clock.ends
+    if clock.breached_at is not None:
+        ends = (*ends, (at, elapsed, ending))
+    elif clock.phase == "paused":
+        due = reach(hours, at, clock.target - elapsed)
+    return replace(
+        clock,
+        phase=ending,
+        since=at,
+        elapsed=elapsed,
+        paused=paused,
+        due_at=due,
+        stopped_at=at,
+        ends=ends,
+        past=_with_stretch(clock),
+    )
+
+
+def take_up(clock: Clock, at: Instant, hours: BusinessHours) -> Clock:
+    """The clock that ended because its item was over, running again; the time between counts as paused."""
+    stopped = clock.since
+    paused = clock.paused + hours.between(stopped, at)
+    past = _with_stretch(clock)
+    gaps = (*clock.gaps, (stopped, at))
+    return _run_on(replace(clock, stopped_at=None, since=at, paused=paused, past=past, gaps=gaps), hours)
+
+
+def part(clock: Clock, at: Instant, hours: BusinessHours) -> Clock:
+    """The open clock with a new stretch from *at* on, so that the counts are known at this instant."""
+    elapsed, paused = counted(clock, at, hours)
+    return replace(clock, since=at, elapsed=elapsed, paused=paused, past=_with_stretch(clock))
+
+
+def _run_on(clock: Clock, hours: BusinessHours) -> Clock:
+    if clock.breached_at is not None:
+        return replace(clock, phase="running")
+    pending = []
+    for _, elapsed, label in clock.pending:
+        at = reach(hours, clock.since, elapsed - clock.elapsed)
+        if at is not None:
+            pending.append((at, elapsed, label))
+    due = reach(hours, clock.since, clock.target - clock.elapsed)
+    return replace(clock, phase="running", due_at=due, pending=tuple(pending))
+
+
+def _warnings(terms: Terms, start: Instant) -> tuple[Pending, ...]:
+    # Those already past at the start are skipped except the latest, which then comes at the start itself.
+    points = sorted((warning.elapsed(terms.target), warning.label) for warning in terms.warn_at)
+    skipped = sum(elapsed < 0 for elapsed, _ in points)
+    pending = []
+    for elapsed, label in points[max(skipped - 1, 0) :]:
+        at = reach(terms.hours, start, max(elapsed, 0))
+        if at is not None:
+            pending.append((at, max(elapsed, 0), label))
+    return tuple(pending)
+
+
+def _with_stretch(clock: Clock) -> tuple[Stretch, ...]:
+    stretch = (clock.since, clock.phase == "running", clock.elapsed, clock.paused)
+    return (*clock.past[1 - STRETCHES_KEPT :], stretch)

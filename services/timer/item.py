@@ -1,0 +1,56 @@
+"""The state of one item: what the fold has made of its events so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from services.timer.clock import Clock, Cycle
+from shared.events import Instant
+
+Stage = Literal["unknown", "open", "over", "final"]
+Order = tuple[Instant, bool, int, str, str]
+Change = tuple[Instant, dict[str, Any]]  # when, and the patch that undoes it
+Message = tuple[Instant, str, str]  # when, source and id of its event
+
+
+class ItemState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One item after its events so far; never advanced by the mere passing of time."""
+
+    attributes: dict[str, Any] = {}
+    clocks: tuple[Clock, ...] = ()  # all of them, in the order in which they came to be
+    order: Order | None = None  # of the last event; None before the first
+    stage: Stage = "unknown"  # unknown until it is created
+    answered: bool = False  # an agent replied, at any time since creation
+    held: Message | None = None  # the first unanswered message of the customer while the item is over
+    unmeasured: tuple[Cycle, ...] = ()  # open cycles without a clock of a winning policy
+    suspended: tuple[int, ...] = ()  # places of the clocks that reopening may take up
+    changes: tuple[Change, ...] = ()  # of the attributes since creation, the oldest first
+
+
+EMPTY: Final = ItemState()
+
+
+def patched(attributes: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes after a patch, in which None removes."""
+    return {name: value for name, value in {**attributes, **patch}.items() if value is not None}
+
+
+def history(attributes: Mapping[str, Any], changes: tuple[Change, ...]) -> Iterator[tuple[Instant, dict[str, Any]]]:
+    """(instant of a change, the attributes before it), the latest change first."""
+    before = dict(attributes)
+    for at, undo in reversed(changes):
+        before = patched(before, undo)
+        yield at, before
+
+
+def attributes_at(state: ItemState, at: Instant) -> dict[str, Any]:
+    """The item's attributes at an instant since its creation, after all that happened at that instant."""
+    attributes = state.attributes
+    for changed_at, before in history(state.attributes, state.changes):
+        if changed_at <= at:
+            break
+        attributes = before
+    return attributes

@@ -1,0 +1,163 @@
+"""What has been published about an item, and what is owed: the difference between the ledger and the facts.
+
+The fold says what happened; this module decides what is told. A repeat or another order of events changes no fact, so
+it publishes nothing; late evidence that changes one publishes exactly one correction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from services.timer.announcement import (
+    Broken,
+    Firing,
+    Numbers,
+    Occasion,
+    Output,
+    announce,
+    breach_id,
+    broken,
+    clock_id,
+    identity,
+    retract,
+)
+from services.timer.clock import Clock
+from services.timer.facts import Fact, breach_of, facts
+from services.timer.item import ItemState
+from shared.events import Instant
+
+__all__ = [
+    "EMPTY", "Broken", "Firing", "Ledger", "Output", "Published", "breach_id", "clock_id", "contradicted", "next_due",
+    "outputs",
+]  # fmt: skip
+
+
+class Published(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What has been published about one clock."""
+
+    retractions: int = 0
+    breach: Broken | None = None
+    warned: tuple[str, ...] = ()
+    ends: tuple[Instant, ...] = ()  # of the present breach
+
+
+class Ledger(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What has been published about one item."""
+
+    sequence: int = 0  # of the last output; they are numbered from 1 without gaps
+    evidence_through: Instant = 0  # the highest that was used: what it showed is not taken back for less
+    clocks: dict[str, Published] = {}  # by the clock's identity
+
+
+EMPTY: Final = Ledger()
+_NOTHING: Final = Published()
+
+
+def next_due(state: ItemState, ledger: Ledger) -> Instant | None:
+    """The earliest instant of a fact, recorded or to come, that is not yet published; None if there is none.
+
+    A breach or a warning can be published once the evidence reaches beyond its instant.
+    """
+    earliest: Instant | None = None
+    untold = not ledger.clocks
+    for clock in state.clocks:
+        if untold and clock.breached_at is None and not clock.warned:
+            # Nothing recorded and nothing told: the common case, which must cost next to nothing.
+            if clock.phase != "running":
+                continue
+            at = clock.pending[0][0] if clock.pending else clock.due_at
+        else:
+            at = _next_untold(clock, ledger)
+        if at is not None and (earliest is None or at < earliest):
+            earliest = at
+    return earliest
+
+
+def contradicted(state: ItemState, ledger: Ledger) -> bool:
+    """Whether a published breach does not hold by the evidence that published it, so that a correction is owed now."""
+    return bool(ledger.clocks) and bool(_fallen(state, ledger, ledger.evidence_through))
+
+
+def outputs(item_key: str, state: ItemState, ledger: Ledger, firing: Firing) -> tuple[Ledger, list[Output]]:
+    """(the ledger afterwards, what to publish now): corrections first, then the facts in the order of their instants.
+
+    The evidence that counts is the higher of the firing's and the ledger's. The ledger is the same object when there
+    is nothing to publish.
+    """
+    evidence = max(firing.evidence_through, ledger.evidence_through)
+    occasion = Occasion(item_key, state, replace(firing, evidence_through=evidence))
+    told = dict(ledger.clocks)
+    found: list[Output] = []
+    for name, breach in _fallen(state, ledger, evidence).items():
+        entry = told[name]
+        numbers = Numbers(ledger.sequence + len(found) + 1, entry.retractions)
+        found.append(retract(occasion, name, breach, numbers, replaced=_breaks_again(state, name, evidence)))
+        told[name] = Published(entry.retractions + 1, None, entry.warned)
+    for clock, fact in _owed(state, told, evidence):
+        entry = told.get(name := identity(clock), _NOTHING)
+        numbers = Numbers(ledger.sequence + len(found) + 1, entry.retractions)
+        found.append(announce(occasion, clock, fact, numbers))
+        told[name] = _entered(entry, clock, fact)
+    if not found:
+        return ledger, []
+    return Ledger(ledger.sequence + len(found), evidence, told), found
+
+
+def _fallen(state: ItemState, ledger: Ledger, evidence: Instant) -> dict[str, Broken]:
+    # The published breaches that no clock of their identity has any more.
+    fallen = {name: entry.breach for name, entry in ledger.clocks.items() if entry.breach is not None}
+    if fallen:
+        for clock in state.clocks:
+            name = identity(clock)
+            if name in fallen and _breaks(clock, evidence) and _is_same(breach_of(clock), fallen[name]):
+                del fallen[name]
+    return fallen
+
+
+def _owed(state: ItemState, told: dict[str, Published], evidence: Instant) -> list[tuple[Clock, Fact]]:
+    owed = []
+    for clock in state.clocks:
+        entry = told.get(identity(clock), _NOTHING)
+        owed += [(clock, fact) for fact in facts(clock) if fact.certain <= evidence and not _is_told(fact, entry)]
+    return sorted(owed, key=lambda each: each[1].at)
+
+
+def _next_untold(clock: Clock, ledger: Ledger) -> Instant | None:
+    entry = ledger.clocks.get(identity(clock), _NOTHING)
+    return min((fact.at for fact in facts(clock) if not _is_told(fact, entry)), default=None)
+
+
+def _is_told(fact: Fact, entry: Published) -> bool:
+    if fact.warning is not None:
+        return fact.warning in entry.warned
+    if fact.type == "sla.clock.breached.v1":
+        return _is_same(fact, entry.breach)
+    return fact.at in entry.ends
+
+
+def _is_same(breach: Fact | None, told: Broken | None) -> bool:
+    return (
+        breach is not None
+        and told is not None
+        and (breach.due_at, breach.target, breach.policy) == (told.due_at, told.target, told.policy)
+    )
+
+
+def _breaks(clock: Clock, evidence: Instant) -> bool:
+    breach = breach_of(clock)
+    return breach is not None and breach.certain <= evidence
+
+
+def _breaks_again(state: ItemState, name: str, evidence: Instant) -> bool:
+    return any(_breaks(clock, evidence) for clock in state.clocks if identity(clock) == name)
+
+
+def _entered(entry: Published, clock: Clock, fact: Fact) -> Published:
+    if fact.warning is not None:
+        return Published(entry.retractions, entry.breach, (*entry.warned, fact.warning), entry.ends)
+    if fact.type == "sla.clock.breached.v1":
+        return Published(entry.retractions, broken(clock, fact), entry.warned, entry.ends)
+    return Published(entry.retractions, entry.breach, entry.warned, (*entry.ends, fact.at))

@@ -1,0 +1,90 @@
+"""Counting a clock again from its start, as if other terms had held all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from services.timer.clock import Clock, Cycle, Warned, begin, part, pause, resume, run_out, warning
+from services.timer.cycles import BY_NAME
+from services.timer.item import Change, history
+from services.timer.policy import Conditions, Terms, matches
+from shared.events import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is recorded of an item, up to the instant of the count."""
+
+    attributes: Mapping[str, Any]  # as of *at*
+    changes: tuple[Change, ...]
+    at: Instant
+
+
+def measure(cycle: Cycle, terms: Terms, number: int, past: Past) -> Clock:
+    """A new clock for a cycle that began before, as of now; it breaches now if its time is already past.
+
+    Of the warnings that are already past only the latest is given, now.
+    """
+    return _settled(_replayed(begin(cycle, terms, number), cycle, terms, past), (), terms, past.at)
+
+
+def recount(clock: Clock, terms: Terms, past: Past) -> Clock:
+    """The open, unbreached clock under other terms, as of now; it breaches now if its time is already past.
+
+    Warnings that were given stay given and are not given again; of those that are past now only the latest counts.
+    """
+    cycle = Cycle(clock.metric, clock.started_at, clock.source, clock.event_id, clock.version, clock.gaps)
+    return _settled(_replayed(begin(cycle, terms, clock.number), cycle, terms, past), clock.warned, terms, past.at)
+
+
+def stands_still(metric: str, conditions: Conditions, attributes: Mapping[str, Any]) -> bool:
+    """Whether a clock of this metric stands still while its item has these attributes; no conditions, no pause."""
+    return bool(conditions) and BY_NAME[metric].pauses and matches(conditions, attributes)
+
+
+def _replayed(clock: Clock, cycle: Cycle, terms: Terms, past: Past) -> Clock:
+    # The very steps that the clock would have gone through live.
+    for at, still in _standstills(cycle, terms, past):
+        clock = run_out(clock, at)
+        if still != (clock.phase == "paused"):
+            clock = (pause if still else resume)(clock, at, terms.hours)
+    return replace(run_out(clock, past.at), gaps=cycle.gaps)
+
+
+def _standstills(cycle: Cycle, terms: Terms, past: Past) -> list[tuple[Instant, bool]]:
+    # (instant, whether the clock stands still from then on), from the start of the cycle.
+    conditions = terms.policy.pause_when
+    turns = []
+    attributes = past.attributes
+    for at, before in history(past.attributes, past.changes):
+        if at <= cycle.started_at:
+            break
+        turns.append((at, stands_still(cycle.metric, conditions, attributes)))
+        attributes = before
+    turns.append((cycle.started_at, stands_still(cycle.metric, conditions, attributes)))
+    turns.reverse()
+    return _with_gaps(turns, cycle) if cycle.gaps else turns
+
+
+def _with_gaps(turns: list[tuple[Instant, bool]], cycle: Cycle) -> list[tuple[Instant, bool]]:
+    found = []
+    for at in sorted({at for at, _ in turns}.union(*cycle.gaps)):
+        by_attributes = next(still for turned_at, still in reversed(turns) if turned_at <= at)
+        found.append((at, by_attributes or any(start <= at < end for start, end in cycle.gaps)))
+    return found
+
+
+def _settled(replayed: Clock, given: tuple[Warned, ...], terms: Terms, at: Instant) -> Clock:
+    if replayed.breached_at is not None:
+        broken = part(replayed, at, terms.hours)
+        return replace(broken, breached_at=at, breached_elapsed=broken.elapsed, warned=given)
+    labels = {warned.label for warned in given}
+    pending = tuple(each for each in replayed.pending if each[2] not in labels)
+    if not replayed.warned or (latest := replayed.warned[-1].label) in labels:
+        return replace(replayed, warned=given, pending=pending)
+    parted = part(replayed, at, terms.hours)
+    return replace(parted, warned=(*given, warning(parted, at, parted.elapsed, latest)), pending=pending)

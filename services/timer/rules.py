@@ -1,0 +1,53 @@
+"""One version of the policies, arranged for the questions that the fold asks of it at every event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.timer.cycles import METRICS, Metric, Occurrence
+from services.timer.policy import Policy, PolicySet, Terms
+
+Starting = Mapping[tuple[str, Occurrence], tuple[Metric, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A version of the policies with its indexes."""
+
+    policies: PolicySet
+    version: str
+    named: Mapping[str, Policy]
+    reads: frozenset[str]  # the attributes on which terms or pauses depend
+    starting: Starting  # (kind, occurrence) -> the metrics that start, of those that any policy measures
+    combines: bool  # whether any policy applies beside the winner
+
+
+@lru_cache(maxsize=64)
+def rules_of(policies: PolicySet) -> Rules:
+    """The rules of one version; made once, because versions never change."""
+    named = {policy.name: policy for policy in policies.policies}
+    pauses = {name for policy in policies.policies for name in policy.pause_when}
+    combines = any(policy.combine_all for policy in policies.policies)
+    return Rules(policies, policies.version, named, policies.reads | pauses, _starting(policies), combines)
+
+
+def winner(options: tuple[Terms, ...]) -> Terms | None:
+    """Of the terms of one metric those of the policy that won, if one did; the others apply beside it."""
+    return options[0] if options and not options[0].policy.combine_all else None
+
+
+def _starting(policies: PolicySet) -> Starting:
+    found: dict[tuple[str, Occurrence], tuple[Metric, ...]] = {}
+    for metric in METRICS:
+        for kind in metric.kinds:
+            if any(_measures(policy, kind, metric.name) for policy in policies.policies):
+                for occurrence in metric.starts:
+                    key = (kind, occurrence)
+                    found[key] = (*found.get(key, ()), metric)
+    return found
+
+
+def _measures(policy: Policy, kind: str, metric: str) -> bool:
+    return metric in policy.targets and kind in policy.applies_to.get("kind", (kind,))

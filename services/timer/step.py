@@ -1,0 +1,183 @@
+"""One event and one item: the working copy on which the event takes effect, and its cycles."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from services.timer.business_hours import BusinessHours
+from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
+from services.timer.cycles import ABANDONED_BY, STOPPED_BY, Ending, Occurrence
+from services.timer.item import Change, ItemState
+from services.timer.policy import Policy, Rulebook, Terms
+from services.timer.recount import Past, measure, stands_still
+from services.timer.rules import Rules, rules_of, winner
+from shared.events import Event
+
+_NOTHING: Final[frozenset[str]] = frozenset()
+
+
+class Step:
+    """An item while one event takes effect."""
+
+    __slots__ = (
+        "_known", "_rulebook", "answered", "at", "attributes", "changes", "clocks", "event", "forced", "held", "stage",
+        "suspended", "touched", "unmeasured",
+    )  # fmt: skip
+
+    def __init__(self, state: ItemState, event: Event, rulebook: Rulebook) -> None:
+        self.event = event
+        self.at = event.time
+        self.attributes = state.attributes
+        self.clocks = list(state.clocks)
+        self.stage = state.stage
+        self.answered = state.answered
+        self.held = state.held
+        self.unmeasured = state.unmeasured
+        self.suspended = state.suspended
+        self.changes = state.changes
+        self.touched = _NOTHING  # the attributes that the event changed
+        self.forced = False  # whether terms are asked for although no attribute changed
+        self._rulebook = rulebook
+        self._known: Rules | None = None  # the rules asked for last are nearly always those asked for next
+
+    def result(self) -> ItemState:
+        """The item after the event."""
+        return ItemState(
+            self.attributes,
+            tuple(self.clocks),
+            self.event.order,
+            self.stage,
+            self.answered,
+            self.held,
+            self.unmeasured,
+            self.suspended,
+            self.changes,
+        )
+
+    def run_out(self) -> None:
+        """Let warn and breach what ran out strictly before the event's time."""
+        at = self.at
+        for place, clock in enumerate(self.clocks):
+            if clock.stopped_at is None and clock.breached_at is None:
+                due = clock.due_at
+                if (due is not None and due < at) or clock.pending:
+                    self.clocks[place] = run_out(clock, at)
+
+    def patch(self) -> None:
+        """Patch the attributes, and record how to undo it."""
+        old = self.attributes
+        undo: dict[str, Any] = {}
+        for name, value in self.event.attributes.items():
+            before = old.get(name)
+            # 1 and True are equal, and are not the same attribute.
+            if before != value or before.__class__ is not value.__class__:
+                undo[name] = before
+        if not undo:
+            return
+        self.touched = frozenset(undo)
+        new = {**old, **self.event.attributes}
+        self.attributes = {name: value for name, value in new.items() if value is not None}
+        if self.stage != "unknown":
+            change: Change = (self.at, undo)
+            self.changes = (*self.changes, change)
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether somebody has the item."""
+        return self.attributes.get("assignee") not in (None, "")
+
+    @property
+    def past(self) -> Past:
+        """What is recorded of the item up to now."""
+        return Past(self.attributes, self.changes, self.at)
+
+    # The rules that count
+
+    def rules(self, version: str) -> Rules:
+        """The rules that a clock of this version is pinned to."""
+        known = self._known
+        if known is None or known.version != version:
+            known = self._known = rules_of(self._rulebook.version(version))
+        return known
+
+    def rules_at(self, at: int) -> Rules:
+        """The rules for what starts at an instant."""
+        policies = self._rulebook.at(at)
+        known = self._known
+        if known is None or known.policies is not policies:
+            known = self._known = rules_of(policies)
+        return known
+
+    def policy(self, clock: Clock) -> Policy:
+        """The policy of a clock."""
+        return self.rules(clock.version).named[clock.policy]
+
+    def hours(self, clock: Clock) -> BusinessHours:
+        """The calendar of a clock."""
+        return self.rules(clock.version).policies.calendars[clock.calendar]
+
+    def options(self, rules: Rules, metric: str) -> tuple[Terms, ...]:
+        """The terms that hold for a metric under the present attributes: the winner's, then those beside it."""
+        return rules.policies.terms(self.event.kind, self.attributes).get(metric, ())
+
+    # Cycles
+
+    def start(self, occurrence: Occurrence) -> None:
+        """Begin the cycles that an occurrence starts, of those that any policy measures and that are not open."""
+        if self.stage == "open":
+            for metric in self.rules_at(self.at).starting.get((self.event.kind, occurrence), ()):
+                self.begin(metric.name)
+
+    def begin(self, metric: str) -> None:
+        """Begin a cycle by the event, unless one is open."""
+        if not self.is_open(metric):
+            rules = self.rules_at(self.at)
+            self.open(self.new_cycle(metric, rules), rules)
+
+    def new_cycle(self, metric: str, rules: Rules) -> Cycle:
+        """A cycle that starts by the event."""
+        return Cycle(metric, self.at, self.event.source, self.event.id, rules.version)
+
+    def open(self, cycle: Cycle, rules: Rules) -> None:
+        """Give a cycle its clocks: the winner's, if there is one, and those beside it."""
+        options = self.options(rules, cycle.metric)
+        if winner(options) is None:
+            self.unmeasured = (*self.unmeasured, cycle)
+        for terms in options:
+            self.add_clock(cycle, terms)
+
+    def add_clock(self, cycle: Cycle, terms: Terms) -> None:
+        """One more clock, which counts from the start of its cycle."""
+        number = 1 + sum([clock.metric == cycle.metric for clock in self.clocks])
+        if cycle.started_at == self.at:
+            clock = begin(cycle, terms, number)
+            if stands_still(cycle.metric, terms.policy.pause_when, self.attributes):
+                clock = pause(clock, self.at, terms.hours)
+        else:
+            clock = measure(cycle, terms, number, self.past)
+        self.clocks.append(clock)
+
+    def is_open(self, metric: str) -> bool:
+        """Whether a cycle of the metric is open, measured or not."""
+        for clock in self.clocks:
+            if clock.metric == metric and clock.stopped_at is None:
+                return True
+        return any(cycle.metric == metric for cycle in self.unmeasured)
+
+    def stop(self, occurrence: Occurrence) -> None:
+        """End the cycles that an occurrence stops."""
+        stopped = STOPPED_BY.get(occurrence, _NOTHING)
+        abandoned = ABANDONED_BY.get(occurrence, _NOTHING)
+        for place, clock in enumerate(self.clocks):
+            if clock.stopped_at is None:
+                if clock.metric in stopped:
+                    self.end(place, clock, "met")
+                elif clock.metric in abandoned:
+                    self.end(place, clock, "abandoned")
+        if self.unmeasured:
+            ended = stopped | abandoned
+            self.unmeasured = tuple(cycle for cycle in self.unmeasured if cycle.metric not in ended)
+
+    def end(self, place: int, clock: Clock, ending: Ending) -> None:
+        """End the clock at *place*."""
+        self.clocks[place] = stop(clock, self.at, self.hours(clock), ending)

@@ -1,0 +1,107 @@
+"""Terms and pauses: which policy decides over each open cycle once the item's attributes have changed."""
+
+from __future__ import annotations
+
+from services.timer.clock import Clock, Cycle, pause, resume
+from services.timer.policy import Terms
+from services.timer.recount import recount, stands_still
+from services.timer.rules import winner
+from services.timer.step import Step
+
+
+def hold(step: Step) -> None:
+    """Bring every open clock under the terms and pauses of the present attributes."""
+    if not step.touched and not step.forced:
+        return
+    for place, clock in list(enumerate(step.clocks)):
+        if clock.stopped_at is None and _concerns(step, clock.version):
+            _hold_clock(step, place, clock)
+    if step.stage == "open":  # nothing starts on an item that is over
+        for cycle in step.unmeasured:
+            _measure(step, cycle)
+        _measure_beside(step)
+
+
+def _concerns(step: Step, version: str) -> bool:
+    return step.forced or not step.rules(version).reads.isdisjoint(step.touched)
+
+
+def _hold_clock(step: Step, place: int, clock: Clock) -> None:
+    # A breached clock keeps the terms that it broke.
+    if clock.breached_at is not None:
+        _pause_or_resume(step, place, clock)
+        return
+    terms = _terms(clock, step.options(step.rules(clock.version), clock.metric))
+    if terms is None:
+        _leave_unmeasured(step, place, clock)
+    elif terms.policy.name == clock.policy and terms.target == clock.target:
+        _pause_or_resume(step, place, clock)
+    else:
+        _change_terms(step, place, clock, terms)
+
+
+def _terms(clock: Clock, options: tuple[Terms, ...]) -> Terms | None:
+    if clock.beside:
+        return next((terms for terms in options if terms.policy.name == clock.policy), None)
+    return winner(options)
+
+
+def _change_terms(step: Step, place: int, clock: Clock, terms: Terms) -> None:
+    match step.policy(clock).on_change:
+        case "recompute":
+            step.clocks[place] = recount(clock, terms, step.past)
+        case "keep":
+            _pause_or_resume(step, place, clock)
+        case "restart":
+            _restart(step, place, clock)
+
+
+def _restart(step: Step, place: int, clock: Clock) -> None:
+    step.end(place, clock, "cancelled")
+    rules = step.rules_at(step.at)
+    cycle = step.new_cycle(clock.metric, rules)
+    terms = _terms(clock, step.options(rules, clock.metric))
+    if terms is not None:
+        step.add_clock(cycle, terms)
+    elif not clock.beside:
+        step.unmeasured = (*step.unmeasured, cycle)
+
+
+def _leave_unmeasured(step: Step, place: int, clock: Clock) -> None:
+    step.end(place, clock, "cancelled")
+    if not clock.beside:
+        step.unmeasured = (*step.unmeasured, _cycle(clock))
+
+
+def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
+    still = stands_still(clock.metric, step.policy(clock).pause_when, step.attributes)
+    if still != (clock.phase == "paused"):
+        step.clocks[place] = (pause if still else resume)(clock, step.at, step.hours(clock))
+
+
+def _measure(step: Step, cycle: Cycle) -> None:
+    terms = winner(step.options(step.rules(cycle.version), cycle.metric))
+    if terms is not None:
+        step.unmeasured = tuple(other for other in step.unmeasured if other is not cycle)
+        step.add_clock(cycle, terms)
+
+
+def _measure_beside(step: Step) -> None:
+    cycles = [_cycle(clock) for clock in step.clocks if clock.stopped_at is None and not clock.beside]
+    for cycle in (*cycles, *step.unmeasured):
+        rules = step.rules(cycle.version)
+        if rules.combines and _concerns(step, cycle.version):
+            for terms in step.options(rules, cycle.metric):
+                if terms.policy.combine_all and not _runs_beside(step, cycle.metric, terms.policy.name):
+                    step.add_clock(cycle, terms)
+
+
+def _runs_beside(step: Step, metric: str, policy: str) -> bool:
+    return any(
+        clock.stopped_at is None and clock.beside and clock.metric == metric and clock.policy == policy
+        for clock in step.clocks
+    )
+
+
+def _cycle(clock: Clock) -> Cycle:
+    return Cycle(clock.metric, clock.started_at, clock.source, clock.event_id, clock.version, clock.gaps)
