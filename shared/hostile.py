@@ -1,0 +1,59 @@
+"""What is correct JSON and would still do harm further on: refused where data comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from shared.errors import BadRecord
+
+MAX_DEPTH: Final = 32
+"""How deep data may be nested: enough for any item, and far from where a reader in any language runs out of stack."""
+
+NO_NUL: Final = "the character U+0000 is not allowed in any text"
+TOO_DEEP: Final = f"expected data nested at most {MAX_DEPTH} levels deep"
+
+
+def refuse_hostile_text(value: bytes) -> None:
+    """Refuse text that PostgreSQL cannot store.
+
+    Raises:
+        BadRecord: *value* (JSON) holds the character U+0000.
+    """
+    if b"\\u0000" in value and "\0" in _texts(msgspec.json.decode(value)):
+        raise BadRecord("invalid", NO_NUL)
+
+
+def refuse_deep_nesting(value: bytes) -> None:
+    """Refuse data that later readers, each with a stack of its own, may not be able to follow.
+
+    Raises:
+        BadRecord: *value* (JSON that can be decoded) is nested deeper than MAX_DEPTH.
+    """
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(msgspec.json.decode(value)) > MAX_DEPTH:
+        raise BadRecord("invalid", TOO_DEEP)
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [inner for outer in level for inner in _inside(outer)]
+    return depth - 1  # the last level holds what is not nested
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _texts(value: Any) -> str:
+    # All the text in a JSON value, run together; only ever called for records that look hostile.
+    if isinstance(value, dict):
+        return "".join(key + _texts(item) for key, item in value.items())
+    if isinstance(value, list):
+        return "".join(_texts(item) for item in value)
+    return value if isinstance(value, str) else ""
