@@ -37,17 +37,15 @@ def refuse_deep_nesting(value: bytes) -> None:
 
 
 def _depth(value: Any) -> int:
-    depth, level = 0, [value]
+    depth, level = 0, _nested([value])
     while level:
         depth += 1
-        level = [inner for outer in level for inner in _inside(outer)]
-    return depth - 1  # the last level holds what is not nested
+        level = [inner for outer in level for inner in _nested(outer.values() if isinstance(outer, dict) else outer)]
+    return depth
 
 
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _nested(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, dict | list)]
 
 
 def _texts(value: Any) -> str:
