@@ -29,6 +29,9 @@ class Brokers(Protocol):
     async def ends(self, places: Sequence[Place]) -> Mapping[Place, int]:
         """End offsets."""
 
+    async def beginnings(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        """The first offsets that are still held."""
+
     async def committed(self, group: str, places: Sequence[Place]) -> Mapping[Place, int | None]:
         """What a group has committed."""
 
@@ -109,7 +112,10 @@ class Gate:
         return behind
 
     async def own_ends(self, partitions: Collection[int]) -> dict[int, int] | None:
-        """The ends of our partitions of the events topic; None when any is unknown. Asked after `missing`, never beside it."""
+        """The ends of our partitions of the events topic; None when any is unknown.
+
+        Asked after `missing`, never beside it: what ingest read last is on the events topic only then.
+        """
         try:
             ends = await self._brokers.ends([Place(self._events_topic, partition) for partition in partitions])
         except PlazoError as exc:

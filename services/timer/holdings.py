@@ -5,27 +5,47 @@ All of it belongs to (partition, epoch) and dies with it. One lane alone changes
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from sys import intern
+from typing import Final
+from zlib import crc32
 
-from services.timer.clock import ItemState
+from services.timer.item import ItemState
 from services.timer.ledger import Ledger
-from shared.events import Instant
+from shared.events import Event, Instant
+
+Deadline = tuple[Instant, int, str]  # when, partition, key of the item
+KINDS: Final = ("ticket", "chat", "call")
 
 
 class Held:
     """One item in memory."""
 
-    __slots__ = ("key", "ledger", "next_due", "pins", "quarantined", "state")
+    __slots__ = ("key", "ledger", "next_due", "open_clocks", "pins", "quarantined", "recent", "seen", "state")
 
     def __init__(self, key: str, state: ItemState, ledger: Ledger, *, next_due: Instant | None = None) -> None:
         self.key = key
         self.state = state
         self.ledger = ledger
         self.next_due = next_due
+        self.open_clocks = open_clocks(state)  # as the partition counts them
         self.quarantined = False
+        self.seen = b""  # a fingerprint of each event folded: one that is not in it is surely no repeat
         self.pins = 0  # write sets that hold it and are not committed: it must not be read back from the database
+        self.recent: list[Event] = []  # events in those write sets, which the database may not show yet
+
+
+def open_clocks(state: ItemState) -> tuple[str, ...]:
+    """ "state/severity" of each clock that runs or is paused."""
+    return tuple(intern(f"{clock.state}/{clock.severity}") for clock in state.clocks if clock.stopped_at is None)
+
+
+def fingerprint(event: Event) -> bytes:
+    """Four bytes of an event's identity; a repeat has the same, another event rarely."""
+    return crc32(event.id.encode(), crc32(event.source.encode())).to_bytes(4, "big")
 
 
 class Holding:
@@ -35,7 +55,8 @@ class Holding:
         self.partition = partition
         self.epoch = epoch
         self.revision = revision  # of the next write set
-        self.next_offset = next_offset  # everything below it has been folded
+        self.next_offset = next_offset  # where the next record to be folded is at least
+        self.folded_to = next_offset or 0  # everything below it has been folded, ends without a record included
         self.published_through = 0
         self.outbox_position = 0  # the last one given out
         self.items: dict[str, Held] = {}  # the least recently used first
@@ -50,6 +71,14 @@ class Holding:
         items.pop(held.key, None)
         items[held.key] = held
 
+    def recount(self, held: Held) -> None:
+        """Let the count of open clocks follow what became of an item."""
+        after = open_clocks(held.state)
+        if after != held.open_clocks:
+            self.open_clocks.subtract(held.open_clocks)
+            self.open_clocks.update(after)
+            held.open_clocks = after
+
     def evict(self, keep: int) -> None:
         """Let the least recently used items go until *keep* are left; those in uncommitted write sets stay."""
         surplus = len(self.items) - keep
@@ -61,37 +90,46 @@ class Holding:
 
 
 class Deadlines:
-    """The deadlines up to a horizon, the earliest first. An entry is checked against its item when it comes up."""
+    """The deadlines of one kind of item up to a horizon, the earliest first.
+
+    An entry is checked against its item when it comes up: one that no longer holds is just dropped then.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[Instant, int, str]] = []
+        self._heap: list[Deadline] = []
         self.horizon: Instant = 0
+        self.earlier = asyncio.Event()  # set when a new earliest deadline came
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def add(self, due: Instant, partition: int, key: str) -> bool:
-        """Remember a deadline, unless it lies beyond the horizon; whether it is the earliest now."""
+    def add(self, due: Instant, partition: int, key: str) -> None:
+        """Remember a deadline, unless it lies beyond the horizon."""
         if due > self.horizon:
-            return False
-        heapq.heappush(self._heap, (due, partition, key))
-        return self._heap[0][0] == due
+            return
+        heap = self._heap
+        heapq.heappush(heap, (due, partition, key))
+        if heap[0][0] == due:
+            self.earlier.set()
 
     def earliest(self) -> Instant | None:
         """The earliest deadline."""
         return self._heap[0][0] if self._heap else None
 
-    def take(self, before: Instant, most: int) -> list[tuple[Instant, int, str]]:
+    def take(self, before: Instant, most: int) -> list[Deadline]:
         """Remove and return up to *most* entries that are due before an instant."""
         heap = self._heap
-        taken = []
+        taken: list[Deadline] = []
         while heap and heap[0][0] < before and len(taken) < most:
             taken.append(heapq.heappop(heap))
         return taken
 
-    def due(self, before: Instant) -> Iterator[tuple[Instant, int, str]]:
-        """The entries that are due before an instant, in no order, left where they are."""
-        return (entry for entry in self._heap if entry[0] < before)
+    def extend(self, entries: Iterable[Deadline]) -> None:
+        """Add the entries that are not there yet."""
+        there = set(self._heap)
+        for entry in entries:
+            if entry not in there:
+                self.add(*entry)
 
     def drop(self, partition: int) -> None:
         """Forget a partition."""
@@ -104,23 +142,28 @@ class Holdings:
 
     def __init__(self) -> None:
         self.partitions: dict[int, Holding] = {}
-        self.deadlines = Deadlines()
+        self.deadlines: Mapping[str, Deadlines] = {kind: Deadlines() for kind in KINDS}
+
+    def add_deadline(self, due: Instant, partition: int, key: str) -> None:
+        """Remember a deadline of an item."""
+        self.deadlines[kind_of(key)].add(due, partition, key)
 
     def drop(self, partition: int) -> None:
         """Let a partition go: its items, deadlines and position are no longer ours."""
         holding = self.partitions.pop(partition, None)
         if holding is not None:
             holding.lost = True
-            self.deadlines.drop(partition)
-
-    def find(self, partition: int, key: str) -> Held | None:
-        """The item, when it is in memory."""
-        holding = self.partitions.get(partition)
-        return holding.items.get(key) if holding else None
+            for deadlines in self.deadlines.values():
+                deadlines.drop(partition)
 
     def open_clocks(self) -> Mapping[str, int]:
-        """"state/severity" -> how many clocks of the owned partitions."""
+        """ "state/severity" -> how many clocks of the owned partitions."""
         total: Counter[str] = Counter()
         for holding in self.partitions.values():
             total.update(holding.open_clocks)
         return total
+
+
+def kind_of(key: str) -> str:
+    """The kind in an item's key, `tenant/kind/id`."""
+    return key.split("/", 2)[1]

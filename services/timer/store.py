@@ -29,19 +29,21 @@ RETURNING l.partition
 """
 _STAGE = """
 CREATE TEMP TABLE IF NOT EXISTS staged_item (partition int, key text, state bytea, ledger bytea, next_due bigint,
-    clock_states int, quarantined boolean) ON COMMIT DELETE ROWS
+    clock_states int, quarantined boolean, seen bytea) ON COMMIT DELETE ROWS
 """
 _MERGE = """
-INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined)
+INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined, seen)
 SELECT * FROM staged_item
 ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excluded.ledger,
-    next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined
+    next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined,
+    seen = excluded.seen
 """
 _UPSERT = """
-INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined)
-SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[], $6::int[], $7::bool[])
+INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined, seen)
+SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[], $6::int[], $7::bool[], $8::bytea[])
 ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excluded.ledger,
-    next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined
+    next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined,
+    seen = excluded.seen
 """
 _SMALL: Final = 200  # rows up to which one statement is quicker than staging by COPY and merging
 
@@ -165,7 +167,7 @@ async def _write_items(connection: Any, items: Sequence[ItemRow]) -> None:
     if not items:
         return
     if len(items) <= _SMALL:
-        await connection.execute(_UPSERT, *_columns(items, 7))
+        await connection.execute(_UPSERT, *_columns(items, 8))
         return
     await connection.execute(_STAGE)
     await connection.copy_records_to_table("staged_item", records=items)

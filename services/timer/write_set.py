@@ -21,6 +21,7 @@ class ItemRow(NamedTuple):
     next_due: Instant | None
     clock_states: int
     quarantined: bool
+    seen: bytes  # fingerprints of the events folded
 
 
 class HistoryRow(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,26 +50,57 @@ class Reader:
         if consumer is not None:
             await within(consumer.stop(), seconds=2.0)
 
-    def assign(self, offsets: Mapping[int, int]) -> None:
-        """Read exactly these partitions from now on, each from its offset."""
+    def add(self, partition: int, offset: int) -> None:
+        """Read one more partition, from *offset* on."""
+        self._assign({**self._next, partition: offset})
+
+    def remove(self, partition: int) -> None:
+        """Read a partition no longer."""
+        if partition in self._next:
+            self._assign({other: offset for other, offset in self._next.items() if other != partition})
+
+    def _assign(self, offsets: dict[int, int]) -> None:
+        # An assignment starts all partitions anew, so each is sought to where its accepted records end.
         consumer = self._open()
-        self._next = dict(offsets)
+        self._next = offsets
         consumer.assign([TopicPartition(self.topic, partition) for partition in offsets])
         for partition, offset in offsets.items():
             consumer.seek(TopicPartition(self.topic, partition), offset)
 
+    async def positions(self) -> dict[int, int]:
+        """partition -> the offset that is read next; it passes ends that no record reaches."""
+        consumer = self._open()
+        found = {}
+        for partition in self._next:
+            try:
+                async with asyncio.timeout(1.0):
+                    found[partition] = int(await consumer.position(TopicPartition(self.topic, partition)))
+            except (TimeoutError, kafka_errors.KafkaError, AssertionError):
+                continue  # just given away
+        return found
+
     async def poll(self, timeout_ms: int, max_records: int) -> dict[int, list[Record]]:
         """The next records of each partition, each list beginning where the last one ended.
 
+        A partition whose log no longer holds the offset to read on from is read no longer: that is logged, and a
+        person has to decide.
+
         Raises:
-            Refused: the log no longer holds the offset that was asked for.
             Unavailable: the brokers did not answer.
         """
         consumer = self._open()
+        if not self._next:
+            await asyncio.sleep(timeout_ms / 1000)
+            return {}
         try:
             polled = await consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
-        except kafka_errors.OffsetOutOfRangeError:
-            raise
+        except kafka_errors.OffsetOutOfRangeError as exc:
+            log.error(  # noqa: TRY400 # a fact about the log, not a bug
+                "a partition is not read: its log does not hold the stored offset", topic=self.topic, error=str(exc)
+            )
+            for tp in exc.args[0]:
+                self.remove(tp.partition)
+            return {}
         except kafka_errors.KafkaError as exc:
             raise Unavailable(f"read {self.topic}: {exc!r}") from exc
         accepted = {}

@@ -40,6 +40,7 @@ CREATE TABLE timer.item (
     next_due bigint,                -- microseconds since the epoch: the earliest fact that is still to be published
     clock_states integer NOT NULL,  -- a bit for each state that some clock is in
     quarantined boolean NOT NULL DEFAULT false,
+    seen bytea NOT NULL,            -- four bytes for each event folded, by which repeats are suspected
     PRIMARY KEY (partition, key)
 ) WITH (fillfactor = 70);
 CREATE INDEX item_next_due ON timer.item (partition, next_due, key) WHERE next_due IS NOT NULL;

@@ -1,0 +1,86 @@
+"""The timer's HTTP side: read only."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from services.timer.query_store import Page, QueryStore, StoredItem
+from services.timer.view import STATE_BITS, ClockState, ClockView, ItemView, clocks_of, item_view
+from shared.db import Database
+from shared.events import Kind, parse_instant
+from shared.kafka.producer import partition_of
+from shared.web import ProblemError
+
+
+class ClockPage(BaseModel):
+    """Clocks, and the cursor of the next page (null on the last)."""
+
+    clocks: list[ClockView]
+    next_cursor: str | None
+
+
+def router(database: Database) -> APIRouter:
+    """The routes that show items and clocks."""
+    routes = APIRouter(prefix="/v1", tags=["clocks"])
+    store = QueryStore(database)
+
+    @routes.get("/items/{tenant}/{kind}/{item_id:path}")
+    async def item(tenant: str, kind: Kind, item_id: str) -> ItemView:
+        """One item with its clocks, and why each is as it is."""
+        key = f"{tenant}/{kind}/{item_id}"
+        count = await store.partitions()
+        found = await store.item(partition_of(key.encode(), count), key) if count else None
+        if found is None:
+            raise ProblemError(404, f"There is no item {key}.")
+        return item_view(key, found.state, found.ledger, quarantined=found.quarantined)
+
+    @routes.get("/clocks")
+    async def clocks(
+        state: Annotated[list[ClockState] | None, Query(description="Only clocks in one of these states.")] = None,
+        due_before: Annotated[str | None, Query(description="RFC 3339; only with state=running.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Items in a page.")] = 100,
+        cursor: str | None = None,
+    ) -> ClockPage:
+        """Clocks by state. Running ones come in the order in which their items need attention next, others by item."""
+        states = state or list(STATE_BITS)
+        bits = sum(STATE_BITS[each] for each in set(states))
+        page = Page(_read_cursor(cursor), limit)
+        if states == ["running"]:
+            found = await store.due(bits, _instant(due_before), page)
+        elif due_before is not None:
+            raise ProblemError(422, "due_before needs state=running: no other clock is due.")
+        else:
+            found = await store.all(bits, page)
+        views = [view for row in found for view in clocks_of(row.key, row.state) if view.state in states]
+        return ClockPage(clocks=views, next_cursor=_cursor(found[-1]) if len(found) == limit else None)
+
+    return routes
+
+
+def _instant(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError as exc:
+        raise ProblemError(422, f"due_before: {exc}") from exc
+
+
+def _cursor(row: StoredItem) -> str:
+    place = msgspec.json.encode((row.next_due or 0, row.partition, row.key))
+    return base64.urlsafe_b64encode(place).decode()
+
+
+def _read_cursor(cursor: str | None) -> tuple[int, int, str] | None:
+    if cursor is None:
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[int, int, str])
+    except (msgspec.DecodeError, binascii.Error, ValueError) as exc:
+        raise ProblemError(422, "cursor: expected the next_cursor of another page") from exc

@@ -1,0 +1,253 @@
+"""What the timer does in a turn: fold a batch of records, fire what is due, close the write set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from services.timer import fold, ledger
+from services.timer.draft import Draft
+from services.timer.evidence import Evidence
+from services.timer.holdings import Deadline, Held, Holding, Holdings, fingerprint
+from services.timer.item import ItemState
+from services.timer.ledger import Firing, Ledger, Output
+from services.timer.policy import Rulebook
+from services.timer.write_set import ItemRow, WriteSet
+from shared.cloudevents import decode_record
+from shared.deadletters import dead_letter
+from shared.errors import BadRecord
+from shared.events import SECOND, Event, Instant, Topics
+from shared.kafka.connection import Record
+from shared.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+_STATE: Final = msgspec.msgpack.Decoder(ItemState)
+_LEDGER: Final = msgspec.msgpack.Decoder(Ledger)
+_EVENTS: Final = msgspec.msgpack.Decoder(list[Event])
+
+
+class Items(Protocol):
+    """What is read of the database between two turns."""
+
+    async def items(self, keys: Sequence[tuple[int, str]]) -> list[ItemRow]:
+        """The rows that exist."""
+
+    async def histories(self, keys: Sequence[tuple[int, str]]) -> list[tuple[int, str, bytes]]:
+        """The committed history rows."""
+
+
+class Lane(Protocol):
+    """Where frozen write sets go."""
+
+    async def put(self, write_set: WriteSet, held: list[Held]) -> None:
+        """Queue a write set."""
+
+
+class Timer:
+    """Applies events to clocks, notices deadlines, and drafts what is written and published."""
+
+    def __init__(  # noqa: PLR0913 # one argument for each thing that it connects
+        self,
+        *,
+        holdings: Holdings,
+        items: Items,
+        lane: Lane,
+        rulebook: Callable[[], Rulebook],
+        topics: Topics,
+        now: Callable[[], Instant],
+        metrics: Metrics,
+        keep_items: int,
+    ) -> None:
+        self._holdings = holdings
+        self._items = items
+        self._lane = lane
+        self._rulebook = rulebook
+        self._topics = topics
+        self._now = now
+        self._metrics = metrics
+        self._keep_items = keep_items
+        self._draft = Draft(topics.breaches)
+
+    @property
+    def drafted(self) -> int:
+        """How many events and firings are in the open write set."""
+        return self._draft.size
+
+    async def on_batch(self, holding: Holding, records: Sequence[Record]) -> None:
+        """Fold records of one partition, in order, into the open write set."""
+        events = [event for record in records if (event := self._decoded(holding, record)) is not None]
+        await self._load(holding, {event.item for event in events})
+        late = [event for event in events if not self._fold(holding, event)]
+        if late:
+            await self._fold_late(holding, late)
+        holding.next_offset = records[-1].offset + 1
+        self._draft.advance(holding)
+        self._draft.size += len(records)
+
+    async def fire_due(self, entries: Sequence[Deadline], evidence: Evidence) -> None:
+        """Publish the facts of these items up to the evidence, and close the write set."""
+        by_partition: dict[int, set[str]] = {}
+        for _, partition, key in entries:
+            by_partition.setdefault(partition, set()).add(key)
+        for partition, keys in by_partition.items():
+            holding = self._holdings.partitions.get(partition)
+            if holding is None:
+                continue
+            await self._load(holding, keys)
+            detected_at = self._now()
+            firing = Firing(evidence.through, detected_at, evidence.late_possible)
+            for key in keys:
+                self._fire(holding, key, firing)
+        await self.close()
+
+    async def close(self) -> None:
+        """Correct what late evidence contradicts, freeze the write set and hand it to the lane."""
+        draft, self._draft = self._draft, Draft(self._topics.breaches)
+        for partition, held in draft.touched:
+            holding = self._holdings.partitions.get(partition)
+            if holding is not None:
+                self._settle(draft, holding, held)
+        write_set, pinned = draft.freeze()
+        if write_set.moves:
+            await self._lane.put(write_set, pinned)
+        for holding in self._holdings.partitions.values():
+            holding.evict(self._keep_items // len(self._holdings.partitions))
+
+    # --- folding ---
+
+    def _decoded(self, holding: Holding, record: Record) -> Event | None:
+        try:
+            return decode_record(record.headers, record.value)
+        except BadRecord as exc:
+            self._bury(holding, record, exc)
+            return None
+
+    def _fold(self, holding: Holding, event: Event) -> bool:
+        """Apply an event in one step; False when it is not surely a new one that follows the last."""
+        held = holding.items.get(event.item)
+        if held is None:
+            held = Held(event.item, fold.EMPTY, ledger.EMPTY)
+            holding.item_count += 1
+        elif fingerprint(event) in held.seen or not fold.follows(held.state, event):
+            return False
+        holding.use(held)
+        self._apply(holding, held, event, lambda: fold.apply(held.state, event, self._rulebook()))
+        return True
+
+    async def _fold_late(self, holding: Holding, events: Sequence[Event]) -> None:
+        """Fold items again whose events came out of order; leave repeats alone."""
+        recent = {event.item: list(holding.items[event.item].recent) for event in events}
+        rows = await self._items.histories([(holding.partition, key) for key in recent])
+        known: dict[str, list[Event]] = {key: [] for key in recent}
+        for _, key, packed in rows:
+            known[key] += _EVENTS.decode(packed)
+        for key, some in recent.items():
+            known[key] += some
+        for event in events:
+            self._fold_again(holding, event, known[event.item])
+
+    def _fold_again(self, holding: Holding, event: Event, known: list[Event]) -> None:
+        identity = (event.source, event.id)
+        if any((other.source, other.id) == identity and other.order <= event.order for other in known):
+            self._metrics.events_folded.labels(outcome="repeated").inc()
+            return
+        known.append(event)
+        held = holding.items[event.item]
+        if fold.follows(held.state, event):  # its fingerprint was another's, or an earlier one of this batch was late
+            self._apply(holding, held, event, lambda: fold.apply(held.state, event, self._rulebook()))
+        else:
+            self._apply(holding, held, event, lambda: fold.refold(known, self._rulebook()))
+            self._metrics.events_folded.labels(outcome="late").inc()
+
+    def _apply(self, holding: Holding, held: Held, event: Event, step: Callable[[], ItemState]) -> None:
+        self._draft.touch(holding, held)
+        if held.quarantined:
+            self._quarantine(holding, held, event, "the item is quarantined")
+            return
+        try:
+            held.state = step()
+        except Exception as exc:  # a bug of ours: this item is set aside, the others go on
+            log.exception("folding failed, the item is quarantined", item=held.key, event=event.id)
+            held.quarantined = True
+            self._quarantine(holding, held, event, repr(exc))
+            return
+        self._draft.remember(holding, held, event)
+        self._metrics.events_folded.labels(outcome="folded").inc()
+
+    # --- firing ---
+
+    def _fire(self, holding: Holding, key: str, firing: Firing) -> None:
+        held = holding.items.get(key)
+        if held is None or held.next_due is None or held.next_due >= firing.evidence_through:
+            self._metrics.fired.labels(outcome="stale").inc()
+            return
+        held.ledger, outputs = ledger.outputs(key, held.state, held.ledger, firing)
+        self._draft.touch(holding, held)
+        self._draft.size += 1
+        for output in outputs:
+            self._publish(self._draft, holding, held, output, detected_at=firing.detected_at)
+        self._metrics.fired.labels(outcome="fired").inc()
+
+    def _settle(self, draft: Draft, holding: Holding, held: Held) -> None:
+        """Publish the corrections that are owed at once, and note when the item is due next."""
+        if ledger.contradicted(held.state, held.ledger):
+            firing = Firing(held.ledger.evidence_through, self._now(), late_evidence_possible=False)
+            held.ledger, outputs = ledger.outputs(held.key, held.state, held.ledger, firing)
+            for output in outputs:
+                self._publish(draft, holding, held, output, detected_at=firing.detected_at)
+        holding.recount(held)
+        due = ledger.next_due(held.state, held.ledger)
+        if due != held.next_due:
+            held.next_due = due
+            if due is not None:
+                self._holdings.add_deadline(due, holding.partition, held.key)
+
+    def _publish(self, draft: Draft, holding: Holding, held: Held, output: Output, *, detected_at: Instant) -> None:
+        draft.publish(holding, held, output)
+        event = output.event
+        labels = {
+            "policy": self._metrics.policy_label(event.policy),
+            "metric": event.metric,
+            "severity": event.severity,
+        }
+        if output.type == "sla.clock.breached.v1":
+            self._metrics.breaches.labels(**labels).inc()
+            delay = detected_at - output.time
+            self._metrics.detection_delay.labels(severity=event.severity).observe(delay / SECOND)
+        elif output.type == "sla.clock.warning.v1":
+            self._metrics.warnings.labels(**labels).inc()
+        elif output.type == "sla.breach.retracted.v1":
+            self._metrics.retractions.labels(**labels).inc()
+
+    # --- what both need ---
+
+    async def _load(self, holding: Holding, keys: Collection[str]) -> None:
+        """Bring items into memory; a key that the database does not have is a new item."""
+        if holding.complete:
+            return
+        missing = [(holding.partition, key) for key in keys if key not in holding.items]
+        if missing:
+            for row in await self._items.items(missing):
+                holding.use(held_of(row))
+
+    def _bury(self, holding: Holding, record: Record, error: BadRecord) -> None:
+        letter = dead_letter(record, error, stage="timer")
+        self._draft.send(holding, self._topics.deadletters, letter.key, letter.headers, letter.value)
+        self._metrics.dead_letters.labels(stage="timer", reason=error.reason).inc()
+
+    def _quarantine(self, holding: Holding, held: Held, event: Event, why: str) -> None:
+        headers = [("plazo_stage", b"timer"), ("plazo_reason", b"quarantined"), ("plazo_message", why.encode()[:500])]
+        value = msgspec.json.encode(event)
+        self._draft.send(holding, self._topics.deadletters, held.key.encode(), headers, value)
+        self._metrics.dead_letters.labels(stage="timer", reason="quarantined").inc()
+
+
+def held_of(row: ItemRow) -> Held:
+    """An item as it was stored."""
+    held = Held(row.key, _STATE.decode(row.state), _LEDGER.decode(row.ledger), next_due=row.next_due)
+    held.quarantined = row.quarantined
+    held.seen = row.seen
+    return held

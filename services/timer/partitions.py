@@ -1,0 +1,181 @@
+"""Beginning with a partition and finishing with it: what its lease says becomes what is held in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from services.timer.evidence import Brokers
+from services.timer.handlers import held_of
+from services.timer.holdings import Holding, Holdings, kind_of
+from services.timer.store import Lease
+from services.timer.write_set import ItemRow, OutboxRow
+from shared.errors import Unavailable
+from shared.events import SECOND, Instant, Span
+from shared.kafka.connection import Place
+from shared.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+SMALL: Final = 2_000  # items up to which a partition is loaded whole, so that no new item needs to be looked up
+HORIZON: Final[Span] = 600 * SECOND
+MOVE_HORIZON_S: Final = 120.0
+
+
+class Rows(Protocol):
+    """What is read of the database when a partition begins."""
+
+    async def partition_items(self, partition: int) -> list[ItemRow]:
+        """All items."""
+
+    async def deadlines(self, partitions: Sequence[int], horizon: Instant) -> list[tuple[Instant, int, str]]:
+        """What is due up to the horizon."""
+
+    async def outbox(self, partition: int, after: int) -> list[OutboxRow]:
+        """What is not published yet."""
+
+
+class Reading(Protocol):
+    """Where records come from."""
+
+    def add(self, partition: int, offset: int) -> None:
+        """Read one more partition."""
+
+    def remove(self, partition: int) -> None:
+        """Read a partition no longer."""
+
+
+class Publishing(Protocol):
+    """Where committed rows go."""
+
+    def add(self, rows: Sequence[OutboxRow]) -> None:
+        """Take committed rows."""
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition."""
+
+    async def drained(self) -> None:
+        """Wait until everything is published."""
+
+
+class Draining(Protocol):
+    """The write lane, as far as it has to be waited for."""
+
+    async def drained(self) -> None:
+        """Wait until everything that was put in has an outcome."""
+
+
+class Partitions:
+    """Connects leases with what is in memory."""
+
+    def __init__(  # noqa: PLR0913 # one argument for each thing that it connects
+        self,
+        *,
+        holdings: Holdings,
+        rows: Rows,
+        brokers: Brokers,
+        reading: Reading,
+        relay: Publishing,
+        lane: Draining,
+        events_topic: str,
+        now: Callable[[], Instant],
+        metrics: Metrics,
+    ) -> None:
+        self._holdings = holdings
+        self._rows = rows
+        self._brokers = brokers
+        self._reading = reading
+        self._relay = relay
+        self._lane = lane
+        self._events_topic = events_topic
+        self._now = now
+        self._metrics = metrics
+        self._horizon: Instant | None = None
+
+    async def begin(self, lease: Lease) -> None:
+        """Hold a partition that was just taken: everything is loaded after its epoch was raised."""
+        partition = lease.partition
+        holding = Holding(partition, lease.epoch, revision=lease.revision, next_offset=lease.next_offset)
+        holding.published_through = lease.published_through
+        holding.item_count = lease.items
+        holding.open_clocks.update(lease.open_clocks)
+        waiting = await self._rows.outbox(partition, lease.published_through)
+        holding.outbox_position = max([lease.published_through, *(row.position for row in waiting)])
+        if lease.items <= SMALL:
+            for row in await self._rows.partition_items(partition):
+                holding.use(held_of(row))
+            holding.complete = True
+        offset = await self._offset(lease)
+        self._holdings.partitions[partition] = holding
+        self._relay.add(waiting)
+        if self._horizon is None:
+            await self.move_horizon()
+        else:
+            await self._load_deadlines([partition], self._horizon)
+        if offset is not None:
+            holding.folded_to = offset
+            self._reading.add(partition, offset)
+        self._metrics.epoch.labels(partition=partition).set(lease.epoch)
+
+    def lose(self, partition: int) -> None:
+        """Drop everything of a partition that another process owns now."""
+        self._metrics.fenced.labels(service="timer").inc()
+        self._reading.remove(partition)
+        self._relay.drop(partition)
+        self._holdings.drop(partition)
+        self._metrics.epoch.labels(partition=partition).set(0)
+
+    async def finish(self, partition: int) -> None:
+        """Let a partition go at a clean stop: what was folded is committed and published first."""
+        self._reading.remove(partition)
+        await self._lane.drained()
+        try:
+            async with asyncio.timeout(1.0):
+                await self._relay.drained()
+        except TimeoutError:
+            self._relay.drop(partition)  # the next owner publishes what is left in the outbox
+        self._holdings.drop(partition)
+        self._metrics.epoch.labels(partition=partition).set(0)
+
+    async def move_horizon(self) -> float:
+        """Let deadlines in memory reach further; the seconds until the next move.
+
+        First the horizon is raised, so that what is folded from now on is added; then the write sets folded before
+        are waited for, so that the database shows the others; only then it is asked, without a lower bound.
+        """
+        horizon = self._now() + HORIZON
+        self._horizon = horizon
+        for deadlines in self._holdings.deadlines.values():
+            deadlines.horizon = horizon
+        try:
+            await self._lane.drained()
+            await self._load_deadlines(list(self._holdings.partitions), horizon)
+        except Unavailable as exc:
+            log.warning("the horizon of deadlines stays", error=str(exc))
+            return 1.0
+        return MOVE_HORIZON_S
+
+    async def _load_deadlines(self, partitions: Sequence[int], horizon: Instant) -> None:
+        entries = await self._rows.deadlines(partitions, horizon)
+        by_kind: dict[str, list[tuple[Instant, int, str]]] = {kind: [] for kind in self._holdings.deadlines}
+        for entry in entries:
+            by_kind[kind_of(entry[2])].append(entry)
+        for kind, some in by_kind.items():
+            self._holdings.deadlines[kind].extend(some)
+
+    async def _offset(self, lease: Lease) -> int | None:
+        """Where to read on; None when the log does not hold that place: then a person has to decide."""
+        place = Place(self._events_topic, lease.partition)
+        beginning = (await self._brokers.beginnings([place]))[place]
+        if lease.next_offset is None:
+            return beginning
+        end = (await self._brokers.ends([place]))[place]
+        if beginning <= lease.next_offset <= end:
+            return lease.next_offset
+        log.error(
+            "the partition is not read: its log does not hold the stored offset",
+            partition=lease.partition, next_offset=lease.next_offset, beginning=beginning, end=end,
+        )  # fmt: skip
+        return None

@@ -1,0 +1,93 @@
+"""The policies in use: files become versions in the database, and every process takes them from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from services.timer.lease_store import StoredVersion
+from services.timer.policy import PolicySet, Rulebook
+from services.timer.policy_file import load
+from shared.errors import Unavailable
+from shared.events import SECOND, Instant, Span
+
+log = structlog.get_logger(__name__)
+LOOK_S: Final = 1.0
+# A new version takes effect when every process had time to see it; the first one holds from the beginning of time.
+LEAD: Final[Span] = 3 * SECOND
+ALWAYS: Final[Instant] = -(2**62)
+
+
+class Versions(Protocol):
+    """What is kept of policies in the database."""
+
+    async def register_version(self, version: StoredVersion, tzdata: str) -> None:
+        """Let a version take effect."""
+
+    async def versions(self, known: Sequence[Instant]) -> list[StoredVersion]:
+        """The versions that are not known yet."""
+
+
+class Policies:
+    """The rulebook of this process, kept up with the database."""
+
+    def __init__(self, store: Versions, folder: Path, *, now: Callable[[], Instant], tzdata: str) -> None:
+        self._store = store
+        self._folder = folder
+        self._now = now
+        self._tzdata = tzdata
+        self._known: dict[Instant, PolicySet] = {}
+        self._rulebook: Rulebook | None = None
+
+    def rulebook(self) -> Rulebook:
+        """The versions known to this process; `register` must have run."""
+        if self._rulebook is None:
+            raise Unavailable("no policies are loaded yet")
+        return self._rulebook
+
+    async def register(self) -> None:
+        """Read the files, and let them take effect for clocks that start from now on.
+
+        Raises:
+            BadDocument: with every problem of the files; what was in force stays in force.
+            Unavailable: the database did not answer.
+        """
+        files = read_files(self._folder)
+        policies = load(files)
+        await self.look()
+        first = not self._known
+        effective_from = ALWAYS if first else self._now() + LEAD
+        await self._store.register_version(StoredVersion(policies.version, effective_from, files), self._tzdata)
+        await self.look()
+
+    async def look(self) -> None:
+        """Take over versions that any process registered."""
+        for stored in await self._store.versions(list(self._known)):
+            policies = load(dict(stored.files))
+            self._known[stored.effective_from] = policies
+            log.info("policies loaded", version=policies.version, effective_from=stored.effective_from)
+        if self._known:
+            self._rulebook = Rulebook(tuple(sorted(self._known.items(), key=lambda item: item[0])))
+
+    async def round(self) -> float:
+        """Look for new versions; the seconds until the next look."""
+        try:
+            await self.look()
+        except Unavailable as exc:
+            log.warning("policies wait", error=str(exc))
+        return LOOK_S
+
+
+def read_files(path: Path) -> Mapping[str, str]:
+    """name -> text of the policy file, or of every `*.yaml`, `*.yml` and `*.json` in the folder.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.is_dir():
+        return {path.name: path.read_text(encoding="utf-8")}
+    found = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml", ".json"})
+    return {file.name: file.read_text(encoding="utf-8") for file in found}

@@ -1,0 +1,73 @@
+"""What the gauges say: open clocks, the next deadline, lag, the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Sized
+from typing import Final, Protocol
+
+import structlog
+
+from services.timer.holdings import Holdings
+from shared.errors import Unavailable
+from shared.events import SECOND, Instant
+from shared.kafka.connection import Place
+from shared.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+REPORT_S: Final = 2.0
+
+
+class Ends(Protocol):
+    """Who knows where partitions end."""
+
+    async def ends(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        """End offsets."""
+
+
+class Report:
+    """Sets the gauges, now and then."""
+
+    def __init__(  # noqa: PLR0913 # one argument for each thing that it looks at
+        self,
+        holdings: Holdings,
+        outbox: Sized,
+        brokers: Ends,
+        events_topic: str,
+        *,
+        now: Callable[[], Instant],
+        metrics: Metrics,
+    ) -> None:
+        self._holdings = holdings
+        self._outbox = outbox
+        self._brokers = brokers
+        self._events_topic = events_topic
+        self._now = now
+        self._metrics = metrics
+
+    async def round(self) -> float:
+        """Set every gauge; the seconds until the next round."""
+        metrics = self._metrics
+        for state in ("running", "paused", "breached"):
+            for severity in ("low", "medium", "high", "critical"):
+                metrics.open_clocks.labels(state=state, severity=severity).set(0)
+        for name, count in self._holdings.open_clocks().items():
+            state, _, severity = name.partition("/")
+            metrics.open_clocks.labels(state=state, severity=severity).set(count)
+        dues = [due for deadlines in self._holdings.deadlines.values() if (due := deadlines.earliest()) is not None]
+        metrics.next_due.set(min(dues) / SECOND if dues else 0)
+        metrics.outbox_pending.set(len(self._outbox))
+        metrics.heartbeat.labels(stage="timer").set(self._now() / SECOND)
+        await self._lag()
+        return REPORT_S
+
+    async def _lag(self) -> None:
+        held = list(self._holdings.partitions.values())
+        try:
+            ends = await self._brokers.ends([Place(self._events_topic, holding.partition) for holding in held])
+        except Unavailable as exc:
+            log.warning("lag is not known", error=str(exc))
+            return
+        for holding in held:
+            behind = max(0, ends[Place(self._events_topic, holding.partition)] - holding.folded_to)
+            self._metrics.lag.labels(topic=self._events_topic, partition=holding.partition).set(behind)
+            self._metrics.caught_up.labels(partition=holding.partition).set(0 if behind else 1)

@@ -1,0 +1,215 @@
+"""The timer's parts, put together, started, run and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from services.timer.evidence import Gate
+from services.timer.handlers import Timer
+from services.timer.holdings import KINDS, Holdings
+from services.timer.lane import Lane
+from services.timer.lease_store import LeaseStore
+from services.timer.leases import Ownership
+from services.timer.partitions import Partitions
+from services.timer.policies import Policies
+from services.timer.relay import Relay
+from services.timer.report import Report
+from services.timer.settings import Settings
+from services.timer.store import TimerStore
+from services.timer.timekeeping import Timekeeper
+from services.timer.turns import Turns
+from services.timer.watch import Watch
+from shared.db import Database
+from shared.errors import Refused, Unavailable
+from shared.events import SECOND
+from shared.kafka.offsets import Offsets
+from shared.kafka.producer import Producer
+from shared.kafka.reader import Reader
+from shared.lifecycle import Signals, every, pause, reload_on_change, together
+from shared.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+POLL_MS = 100
+POLL_RECORDS = 10_000
+
+
+class TimerService:
+    """One timer process, or the timer's share of an all-in-one process."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, *, monotonic_us: Callable[[], int], tzdata: str) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self.database = Database(settings.database_url.get_secret_value())
+        self._leases = LeaseStore(self.database)
+        self._store = TimerStore(self.database)
+        self._time = Timekeeper(monotonic_us, self._leases.now)
+        self._policies = Policies(self._leases, settings.policies, now=self._time.now, tzdata=tzdata)
+        self._producer = Producer(settings.connection, "timer")
+        self._reader = Reader(settings.connection, settings.topics.events, settings.timer_group)
+        self._offsets = Offsets(settings.connection, "timer-evidence")
+        self._holdings = Holdings()
+        self._published: dict[int, int] = {}
+        self._relay = Relay(self._producer, published=self._note_published)
+        self._lane = Lane(self._store, published=self._relay.add, lost=self._forget)
+        self._timer = Timer(
+            holdings=self._holdings,
+            items=self._store,
+            lane=self._lane,
+            rulebook=self._policies.rulebook,
+            topics=settings.topics,
+            now=self._time.now,
+            metrics=metrics,
+            keep_items=settings.keep_items,
+        )
+        self._turns = Turns(self._timer, self._holdings, lambda: self._lane.idle)
+        self._partitions = Partitions(
+            holdings=self._holdings,
+            rows=self._store,
+            brokers=self._offsets,
+            reading=self._reader,
+            relay=self._relay,
+            lane=self._lane,
+            events_topic=settings.topics.events,
+            now=self._time.now,
+            metrics=metrics,
+        )
+        self._ownership = Ownership(
+            self._leases,
+            settings.instance,
+            taken=self._partitions.begin,
+            given_up=self._give_up,
+            lost=self._partitions.lose,
+        )
+        gate = Gate(
+            self._offsets,
+            settings.upstream,
+            group=settings.ingest_group,
+            events_topic=settings.topics.events,
+            now=self._time.now,
+        )
+        self._watches = [
+            Watch(
+                kind,
+                holdings=self._holdings,
+                gate=gate,
+                fire=self._turns.fire,
+                folded=self._turns.folded,
+                now=self._time.now,
+                hold_max=int(settings.hold_max_s * SECOND),
+                metrics=metrics,
+            )
+            for kind in KINDS
+        ]
+        self._report = Report(
+            self._holdings, self._relay, self._offsets, settings.topics.events, now=self._time.now, metrics=metrics
+        )
+
+    async def start(self) -> None:
+        """Connect, and read the policies.
+
+        Raises:
+            Unavailable, Refused, BadDocument: what is missing or wrong, in a sentence.
+        """
+        await self.database.check()
+        await self._time.round()
+        await self._policies.register()
+        frozen = await self._leases.install(self._settings.partitions)
+        there = await self._offsets.partitions(self._settings.topics.events)
+        if there != frozen:
+            topic = self._settings.topics.events
+            raise Refused(
+                f"{topic} has {there} partitions, and this installation was set up with {frozen}:"
+                + (" `./plazo migrate` creates it" if not there else " changing the number moves items, so it must not")
+            )
+        await self._producer.start()
+        await self._reader.start()
+
+    async def run(self, signals: Signals) -> None:
+        """Do the timer's work until it is told to stop; then finish what is under way and give the leases back."""
+        draining = asyncio.Event()  # set last: the lane and the relay outlive everything that feeds them
+        stop = signals.stop
+
+        async def work() -> None:
+            try:
+                await together(
+                    stop,
+                    self._turns.run(stop),
+                    self._read(stop),
+                    every(self._ownership.round, stop),
+                    every(self._time.round, stop),
+                    every(self._policies.round, stop),
+                    every(self._partitions.move_horizon, stop),
+                    every(self._trim, stop),
+                    every(self._report.round, stop),
+                    every(self._show_offsets, stop),
+                    reload_on_change(self._settings.policies, self._policies.register, signals, metrics=self._metrics),
+                    *(every(watch.round, stop) for watch in self._watches),
+                )
+                await self._ownership.release_all()
+                await self._leases.leave(self._settings.instance)
+            finally:
+                draining.set()
+
+        await together(draining, work(), self._lane.run(draining), self._relay.run(draining))
+
+    async def stop(self) -> None:
+        """Disconnect; the producer first, so that a fenced process sends nothing more."""
+        await self._producer.stop()
+        await self._reader.stop()
+        await self._offsets.stop()
+        await self.database.close()
+
+    async def ready(self) -> str | None:
+        """What keeps the timer from its work, or None."""
+        if not self._ownership.epochs:
+            return "owns no partition yet"
+        try:
+            await self.database.check()
+        except Unavailable as exc:
+            return str(exc)
+        return None
+
+    async def _read(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                polled = await self._reader.poll(POLL_MS, POLL_RECORDS)
+                ends = {} if polled else await self._reader.positions()
+            except Unavailable as exc:
+                log.warning("reading waits", error=str(exc))
+                await pause(1.0, stop)
+                continue
+            await self._turns.take_in(polled, ends)
+
+    async def _give_up(self, partition: int) -> None:
+        await self._turns.between(self._lane.drained)
+        await self._partitions.finish(partition)
+
+    def _forget(self, partition: int) -> None:
+        self._ownership.forget(partition)
+
+    def _note_published(self, partition: int, position: int) -> None:
+        holding = self._holdings.partitions.get(partition)
+        if holding is not None:
+            holding.published_through = position
+            self._published[partition] = position
+
+    async def _trim(self) -> float:
+        published, self._published = self._published, {}
+        if published:
+            try:
+                await self._store.trim_outbox(published)
+            except Unavailable as exc:
+                self._published = {**published, **self._published}
+                log.warning("the outbox is not trimmed", error=str(exc))
+        return 1.0
+
+    async def _show_offsets(self) -> float:
+        offsets = {partition: holding.folded_to for partition, holding in self._holdings.partitions.items()}
+        try:
+            await self._reader.commit(offsets)
+        except Unavailable as exc:
+            log.warning("offsets are not shown to lag tools", error=str(exc))
+        return 1.0

@@ -1,0 +1,161 @@
+"""Whose turn it is: records to fold, deadlines to fire, write sets to close. One task, so that nothing is locked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from services.timer.evidence import Evidence
+from services.timer.holdings import Deadline, Holding, Holdings
+from shared.kafka.connection import Record
+
+SLICE: Final = 500  # records folded without looking up, 5 ms at 10 µs a record: a deadline waits no longer
+CLOSE_AT: Final = 10_000  # events in one write set
+READ_AHEAD: Final = 20_000  # records taken from Kafka and not folded yet
+
+
+class Works(Protocol):
+    """What is done in a turn."""
+
+    @property
+    def drafted(self) -> int:
+        """How many events and firings are in the open write set."""
+
+    async def on_batch(self, holding: Holding, records: Sequence[Record]) -> None:
+        """Fold records of one partition into the open write set."""
+
+    async def fire_due(self, entries: Sequence[Deadline], evidence: Evidence) -> None:
+        """Publish what became due."""
+
+    async def close(self) -> None:
+        """Freeze the open write set and hand it to the lane."""
+
+
+class Turns:
+    """Runs the work in order."""
+
+    def __init__(self, work: Works, holdings: Holdings, lane_idle: Callable[[], bool]) -> None:
+        self._work = work
+        self._holdings = holdings
+        self._lane_idle = lane_idle
+        self._records: deque[tuple[Holding, Sequence[Record]]] = deque()
+        self._count = 0
+        self._firings: deque[tuple[Sequence[Deadline], Evidence, asyncio.Future[None]]] = deque()
+        self._asked: deque[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = deque()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._ended = False
+        self.folded = asyncio.Event()  # set after records were folded, or a partition's end was reached without any
+
+    async def take_in(self, polled: Mapping[int, Sequence[Record]], ends: Mapping[int, int]) -> None:
+        """Queue what was read; *ends* are the positions of partitions with nothing left to read.
+
+        Waits while too much is queued already.
+        """
+        for partition, records in polled.items():
+            holding = self._holdings.partitions.get(partition)
+            if holding is not None:
+                self._records.append((holding, records))
+                self._count += len(records)
+        if not self._count:
+            self._reached(ends)
+        if self._count >= READ_AHEAD:
+            self._room.clear()
+        self._wake.set()
+        await self._room.wait()
+
+    async def fire(self, entries: Sequence[Deadline], evidence: Evidence) -> None:
+        """Have deadlines fired between two slices of records; returns once they are in the write lane."""
+        if not entries:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._firings.append((entries, evidence, done))
+        self._wake.set()
+        await done
+
+    async def between(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Have *call* run between two turns, with no write set open; returns once it has run."""
+        if self._ended:
+            await call()
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked.append((call, done))
+        self._wake.set()
+        await done
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take turns until *stop* is set; what was folded by then is handed to the lane."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                await self._turn(stopping)
+            await self._work.close()
+        finally:
+            stopping.cancel()
+            self._room.set()
+            self._ended = True
+            for done in [*(each[-1] for each in self._firings), *(each[-1] for each in self._asked)]:
+                done.cancel()
+
+    async def _turn(self, stopping: asyncio.Task[bool]) -> None:
+        if self._asked:
+            await self._work.close()
+            call, done = self._asked.popleft()
+            await _answered(call(), done)
+        elif self._firings:
+            entries, evidence, done = self._firings.popleft()
+            await self._work.close()
+            await _answered(self._work.fire_due(entries, evidence), done)
+        elif self._records:
+            await self._fold_slice()
+        elif self._work.drafted:
+            await self._work.close()
+        else:
+            await self._sleep(stopping)
+
+    async def _fold_slice(self) -> None:
+        holding, records = self._records.popleft()
+        some, rest = records[:SLICE], records[SLICE:]
+        if rest:
+            self._records.appendleft((holding, rest))
+        if not holding.lost:
+            await self._work.on_batch(holding, some)
+            holding.folded_to = max(holding.folded_to, some[-1].offset + 1)
+        self._count -= len(some)
+        if self._count < READ_AHEAD:
+            self._room.set()
+        self.folded.set()
+        full = self._work.drafted >= CLOSE_AT
+        if full or (not self._records and self._lane_idle()):
+            await self._work.close()
+        await asyncio.sleep(0)  # let deadlines, requests and the lane have their turn
+
+    async def _sleep(self, stopping: asyncio.Task[bool]) -> None:
+        waking = asyncio.create_task(self._wake.wait())
+        await asyncio.wait([waking, stopping], return_when=asyncio.FIRST_COMPLETED)
+        waking.cancel()
+        with suppress(asyncio.CancelledError):
+            await waking
+        self._wake.clear()
+
+    def _reached(self, ends: Mapping[int, int]) -> None:
+        for partition, end in ends.items():
+            holding = self._holdings.partitions.get(partition)
+            if holding is not None:
+                holding.folded_to = max(holding.folded_to, end)
+        self.folded.set()
+
+
+async def _answered(call: Awaitable[None], done: asyncio.Future[None]) -> None:
+    try:
+        await call
+    except BaseException as exc:
+        if not done.cancelled():
+            done.set_exception(exc)
+        raise
+    if not done.cancelled():
+        done.set_result(None)
