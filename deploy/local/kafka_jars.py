@@ -23,11 +23,12 @@ def missing() -> str | None:
     """One sentence that says what a real Kafka lacks on this machine; None when it can run."""
     program = _program("java")
     if program is None or (version := _java_version(program)) is None:
-        return f"a real Apache Kafka needs a JDK of at least {_NEEDED}, and no java is found"
+        place = "in JAVA_HOME" if os.environ.get("JAVA_HOME") else "on the PATH"
+        return f"a real Apache Kafka needs a JDK of at least {_NEEDED}, and no java is found {place}"
     if version < _NEEDED:
         return f"a real Apache Kafka needs a JDK of at least {_NEEDED}, and {program} is version {version}"
     if not _copied() and shutil.which("mvn") is None:
-        return "a real Apache Kafka needs Maven (mvn) to fetch its jars once, and no mvn is found"
+        return "a real Apache Kafka needs Maven (mvn) to fetch its jars once, and no mvn is found on the PATH"
     return None
 
 

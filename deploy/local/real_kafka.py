@@ -182,8 +182,11 @@ def _wait_for_the_end(kafka: RealKafka) -> int:
 def main() -> int:
     """Run a broker until Ctrl-C; its address comes from KAFKA_PORT (9092), its folder from KAFKA_DIR."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    directory = Path(os.environ.get("KAFKA_DIR", ".plazo/kafka/node"))
-    kafka = RealKafka(directory, int(os.environ.get("KAFKA_PORT", "9092")))
+    directory, port = os.environ.get("KAFKA_DIR", ".plazo/kafka/node"), os.environ.get("KAFKA_PORT", "9092")
+    if not port.isdecimal():
+        print(f"KAFKA_PORT: expected a port number, got {port!r}", file=sys.stderr)
+        return 2
+    kafka = RealKafka(Path(directory), int(port))
     try:
         with kafka:
             place = f"Apache Kafka listens on {kafka.bootstrap}, its data is in {kafka.directory}."
