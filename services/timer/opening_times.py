@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from shared.events import SECOND, Instant, Span, instant
+from shared.events import SECOND, Instant, Span
 
 FIRST_YEAR: Final = 1900  # no calendar reaches further back, so that no question can cost more than three centuries
 LAST_YEAR: Final = 2199
-DAY: Final[Span] = 86_400 * SECOND
-_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_DAY_S: Final = 86_400
+DAY: Final[Span] = _DAY_S * SECOND
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # a local time, to which a zone is given later
+_EPOCH_DAY: Final = _EPOCH.toordinal()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,9 +81,8 @@ class HoursSpec:
         return merged
 
     def _opened(self, day: int, zone: ZoneInfo) -> Iterator[tuple[Instant, Instant]]:
-        midnight = datetime.fromordinal(_EPOCH_DAY + day).replace(tzinfo=zone)
-        for window in self.windows(midnight.date()):
-            opened, closed = _utc(midnight, window.start), _utc(midnight, window.end)
+        for window in self.windows(date.fromordinal(_EPOCH_DAY + day)):
+            opened, closed = _utc(day, window.start, zone), _utc(day, window.end, zone)
             if opened < closed:  # the gap of a DST change can empty a window
                 yield opened, closed
 
@@ -118,7 +119,9 @@ def public_holidays(region: Region, year: int) -> frozenset[date]:
     return frozenset(country_holidays(region.country, subdiv=region.subdivision, years=year))
 
 
-def _utc(midnight: datetime, seconds: int) -> Instant:
+def _utc(day: int, seconds: int, zone: ZoneInfo) -> Instant:
     # Of an ambiguous local time the first occurrence, and one that does not exist moves forward by the gap: both are
-    # what an offset with fold=0 gives. The sum is one of wall-clock time, as aware datetimes of one zone add up.
-    return instant((midnight + timedelta(seconds=seconds)).astimezone(UTC))
+    # what the offset gives that holds with fold=0.
+    local = day * _DAY_S + seconds
+    offset = (_EPOCH + timedelta(seconds=local)).replace(tzinfo=zone).utcoffset() or timedelta()
+    return (local - offset.days * _DAY_S - offset.seconds) * SECOND
