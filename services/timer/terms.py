@@ -11,14 +11,16 @@ from services.timer.step import Step
 
 def hold(step: Step) -> None:
     """Bring every open clock under the terms and pauses of the present attributes."""
-    if not step.touched and not step.forced:
-        return
-    for place, clock in list(enumerate(step.clocks)):
+    combines = False
+    for place, clock in enumerate(tuple(step.clocks)):
         if clock.stopped_at is None and _concerns(step, clock.version):
+            combines = combines or step.rules(clock.version).combines
             _hold_clock(step, place, clock)
-    if step.stage == "open":  # nothing starts on an item that is over
-        for cycle in step.unmeasured:
-            _measure(step, cycle)
+    if step.stage != "open":  # nothing starts on an item that is over
+        return
+    for cycle in step.unmeasured:
+        _measure(step, cycle)
+    if combines or step.unmeasured:
         _measure_beside(step)
 
 
@@ -58,8 +60,8 @@ def _change_terms(step: Step, place: int, clock: Clock, terms: Terms) -> None:
 
 def _restart(step: Step, place: int, clock: Clock) -> None:
     step.end(place, clock, "cancelled")
-    rules = step.rules_at(step.at)
-    cycle = step.new_cycle(clock.metric, rules)
+    rules = step.rules_now
+    cycle = step.new_cycle(clock.metric)
     terms = _terms(clock, step.options(rules, clock.metric))
     if terms is not None:
         step.add_clock(cycle, terms)
@@ -89,9 +91,8 @@ def _measure(step: Step, cycle: Cycle) -> None:
 def _measure_beside(step: Step) -> None:
     cycles = [_cycle(clock) for clock in step.clocks if clock.stopped_at is None and not clock.beside]
     for cycle in (*cycles, *step.unmeasured):
-        rules = step.rules(cycle.version)
-        if rules.combines and _concerns(step, cycle.version):
-            for terms in step.options(rules, cycle.metric):
+        if _concerns(step, cycle.version):
+            for terms in step.options(step.rules(cycle.version), cycle.metric):
                 if terms.policy.combine_all and not _runs_beside(step, cycle.metric, terms.policy.name):
                     step.add_clock(cycle, terms)
 
