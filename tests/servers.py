@@ -176,10 +176,12 @@ class Databases:
         """
         database = re.sub(r"\W", "_", name.lower())[:50]
         self._postgres.sql(f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
-        yield self._postgres.url(database)
-        open_ones = self._open(database)
-        self._postgres.sql(f"DROP DATABASE {database} WITH (FORCE)")
-        assert not open_ones, f"connections to {database} are left open, their last statements: {open_ones}"
+        try:
+            yield self._postgres.url(database)
+            left = self._open(database)
+        finally:
+            self._postgres.sql(f"DROP DATABASE {database} WITH (FORCE)")
+        assert not left, f"connections to {database} are left open, their last statements: {left}"
 
     def _open(self, database: str) -> list[str]:
         # A closed connection's server process needs a moment to end.

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
@@ -21,7 +22,7 @@ from deploy.local.real_kafka import RealKafka
 from shared.errors import Refused, Unavailable
 from tests.contract.broker import BrokerContract, consumer, producer, records
 from tests.processes import ROOT
-from tests.servers import Broker, Topics
+from tests.servers import Broker, Databases, Topics
 
 
 class TestEmbeddedKafka(BrokerContract):
@@ -164,3 +165,26 @@ def test_a_leftover_lock_of_an_unrelated_process_does_not_keep_it_from_starting(
     (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n")
     with EmbeddedPostgres(data) as server:
         assert server.sql("SELECT 1") == ["1"]
+
+
+async def test_a_modules_database_is_migrated(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM alembic_version") == 1
+    finally:
+        await connection.close()
+
+
+async def test_a_connection_that_is_left_open_fails_its_module(databases: Databases) -> None:
+    database = ExitStack()
+    connection = await asyncpg.connect(database.enter_context(databases.fresh("leaking")))
+    await connection.execute("SELECT 'forgotten'")
+    with pytest.raises(AssertionError, match="SELECT 'forgotten'"):
+        database.close()
+    connection.terminate()
+
+
+def test_a_database_is_dropped_when_its_user_fails(databases: Databases, postgres: EmbeddedPostgres) -> None:
+    with pytest.raises(ZeroDivisionError), databases.fresh("failing"):
+        raise ZeroDivisionError
+    assert postgres.sql("SELECT 1 FROM pg_database WHERE datname = 'failing'") == []
