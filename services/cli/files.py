@@ -1,4 +1,4 @@
-"""The files that commands are given: policies as texts, events as canonical events."""
+"""The files that commands are given: policies and routes as texts, events as canonical events."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def read_texts(path: Path) -> dict[str, str]:
         BadDocument: nothing is there, or it cannot be read.
     """
     if not path.is_dir():
-        return {str(path): _read_text(path)}
+        return {str(path): read_text(path)}
     files = sorted(file for file in path.iterdir() if file.suffix in _POLICY_SUFFIXES)
     if not files:
         raise BadDocument([Problem(str(path), 1, "", f"expected files that end in {', '.join(_POLICY_SUFFIXES)}")])
-    return {str(file): _read_text(file) for file in files}
+    return {str(file): read_text(file) for file in files}
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -50,7 +50,12 @@ def _event(line: bytes, file: str, number: int) -> Event:
         raise BadDocument([Problem(file, number, exc.field or "", str(exc))]) from exc
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        BadDocument: it cannot be read, or is not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as exc:

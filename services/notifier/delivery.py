@@ -84,9 +84,6 @@ class Channel(Protocol):
     async def send(self, delivery: Delivery, now: Instant) -> Outcome:
         """Attempt *delivery* once, in bounded time."""
 
-    async def close(self) -> None:
-        """Let go of connections."""
-
 
 def bucket_of(item: str) -> int:
     """The part of the tables that holds what belongs to *item*."""

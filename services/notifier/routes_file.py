@@ -59,7 +59,7 @@ class _Route(Strict):
 
 class _File(Strict):
     receivers: dict[str, Receiver] = Field(min_length=1)
-    routes: tuple[_Route, ...] = Field(min_length=1)
+    routes: tuple[_Route, ...]
 
 
 def parse(text: str, file: str) -> Routes:

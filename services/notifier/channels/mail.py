@@ -1,0 +1,107 @@
+"""Alerts as mails over SMTP, in one thread a clock and breach.
+
+What an answer means:
+
+    2xx                                 delivered, also when some of the addressees were refused; the answer names them
+    5xx about the message itself,
+    or about every addressee            refused
+    everything else, and no answer      retried; a refused login or sender too, because they are the installation's
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from typing import Final
+
+import aiosmtplib
+
+from services.notifier import message
+from services.notifier.delivery import ChannelName, Delivery, Outcome, Result, kept_answer
+from services.notifier.receivers import Email
+from shared.events import Instant, moment
+
+CONCURRENCY: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who writes to whom through which server, and the password for it."""
+
+    settings: Email
+    password: str | None
+
+
+class MailChannel:
+    """One receiver of mails; each mail has a connection of its own, because alerts are rare."""
+
+    name: ChannelName = "email"
+
+    def __init__(self, envelope: Envelope, *, concurrency: int = CONCURRENCY) -> None:
+        self.concurrency = concurrency
+        self._settings = envelope.settings
+        self._password = envelope.password
+
+    async def send(self, delivery: Delivery, now: Instant) -> Outcome:
+        """Hand the mail to the server once; bounded in time."""
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._submit(compose(delivery, self._settings, now))
+        except TimeoutError:
+            return self._outcome("retry", f"no answer within {self._settings.timeout:g} s")
+        except aiosmtplib.SMTPRecipientsRefused as exc:
+            said = "; ".join(f"{each.recipient}: {each.code} {each.message}" for each in exc.recipients)
+            code = min(each.code for each in exc.recipients)
+            return self._outcome("refused" if code >= 500 else "retry", said, code)
+        except aiosmtplib.SMTPDataError as exc:
+            return self._outcome("refused" if exc.code >= 500 else "retry", f"{exc.code} {exc.message}", exc.code)
+        except aiosmtplib.SMTPResponseException as exc:
+            return self._outcome("retry", f"{exc.code} {exc.message}", exc.code)
+        except (aiosmtplib.SMTPException, OSError) as exc:
+            return self._outcome("retry", f"{type(exc).__name__}: {exc}")
+
+    async def _submit(self, mail: EmailMessage) -> Outcome:
+        smtp = self._settings.smtp
+        refused, said = await aiosmtplib.send(
+            mail,
+            hostname=smtp.host,
+            port=smtp.port,
+            local_hostname=_domain(self._settings.sender),
+            username=smtp.username,
+            password=self._password,
+            use_tls=smtp.tls,
+            start_tls=smtp.starttls and not smtp.tls,
+            timeout=self._settings.timeout,
+        )
+        left_out = "".join(f"; refused: {address} {answer.code}" for address, answer in refused.items())
+        return self._outcome("delivered", f"250 {said}{left_out}", 250)
+
+    def _outcome(self, result: Result, said: str, status: int | None = None) -> Outcome:
+        return Outcome(result, kept_answer(said, [self._password or ""]), status)
+
+
+def compose(delivery: Delivery, settings: Email, now: Instant) -> EmailMessage:
+    """The mail for *delivery*: the same Message-ID at every attempt, and one thread for all that a clock brings."""
+    domain = _domain(settings.sender)
+    event = delivery.breach.data
+    thread = [f"<clock-{event.clock_id}@{domain}>"]
+    if event.breach_id:
+        thread.append(f"<breach-{event.breach_id}@{domain}>")
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = settings.sender
+    mail["To"] = ", ".join(settings.to)
+    mail["Subject"] = message.subject(delivery.breach)
+    mail["Date"] = format_datetime(moment(now))
+    mail["Message-ID"] = f"<{delivery.id}@{domain}>"
+    mail["In-Reply-To"] = thread[-1]
+    mail["References"] = " ".join(thread)
+    mail["Auto-Submitted"] = "auto-generated"  # so that no vacation notice answers it
+    mail.set_content(message.text(delivery))
+    return mail
+
+
+def _domain(address: str) -> str:
+    return parseaddr(address)[1].rpartition("@")[2]

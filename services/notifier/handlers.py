@@ -1,0 +1,223 @@
+"""What the notifier does: remembers the breaches that it reads, and delivers what is due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import stamina
+import structlog
+
+from services.notifier.delivery import Alert, Attempt, Channel, Delivery, Outcome
+from services.notifier.retry import Verdict, judge
+from services.notifier.routing import Routes, route
+from shared.cloudevents import BreachRecord, decode_breach
+from shared.deadletters import dead_letter
+from shared.errors import BadRecord, Unavailable
+from shared.events import SECOND, Instant, Span, rfc3339
+from shared.kafka.connection import Outgoing, Record
+from shared.lifecycle import every
+from shared.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+AWAY_S: Final = 1.0  # between two tries to reach the database
+LOCKED_S: Final = 0.02  # the least that a round sleeps
+LONGEST_REST: Final[Span] = 3600 * SECOND  # whoever asks for more is asked again after an hour
+IDLE_S: Final = 5.0  # how long a round sleeps at most: what a process that died had claimed comes free meanwhile
+PATIENCE_S: Final = 3.0  # how long a stopping process waits for attempts that are under way
+
+Bury = Callable[[Sequence[Outgoing]], Awaitable[None]]  # writes dead letters; may raise Unavailable
+OnDelivered = Callable[[Delivery, Outcome], None]
+
+
+class Store(Protocol):
+    """Where breaches and deliveries are kept; every method may raise Unavailable."""
+
+    async def remember(self, alerts: Sequence[tuple[BreachRecord, Sequence[Alert]]], now: Instant) -> int:
+        """Store what is new and its deliveries in one transaction; how many breaches were new."""
+
+    async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
+        """Take up what is due, up to *free* deliveries of each receiver."""
+
+    async def next_due(self, receivers: Sequence[str]) -> Instant | None:
+        """When the earliest delivery of *receivers* that nobody is at is due."""
+
+    async def record(self, done: Delivery, made: Attempt, verdict: Verdict) -> bool:
+        """Store an attempt; False when another process has taken the delivery up since."""
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Give back what was claimed and not finished."""
+
+
+@dataclass(slots=True)
+class Switchboard:
+    """The routes and the open channels in use; a reload puts others in their place, both at once."""
+
+    routes: Routes
+    channels: Mapping[str, Channel]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What decides nothing itself: time, chance, and who watches."""
+
+    now: Callable[[], Instant]
+    chance: Callable[[], float]  # in [0, 1)
+    metrics: Metrics
+    lease: Span = 90 * SECOND
+    on_delivered: OnDelivered = field(default=lambda _delivery, _outcome: None)
+
+
+class Inbox:
+    """Takes breaches from the topic; *wake* is set when some are new, and *bury* keeps what cannot be read."""
+
+    def __init__(
+        self, store: Store, board: Switchboard, around: Surroundings, *, wake: asyncio.Event, bury: Bury
+    ) -> None:
+        self._store = store
+        self._board = board
+        self._around = around
+        self._wake = wake
+        self._bury = bury
+
+    async def on_breach(self, records: Sequence[Record]) -> None:
+        """Decode *records*, choose who hears of each, and remember that in one transaction.
+
+        Raises:
+            Unavailable: nothing was stored, or its outcome is not known; the same records may be handled again.
+        """
+        breaches, dead = self._sorted(records)
+        now = self._around.now()
+        if dead:
+            await self._bury(dead)
+        fresh = await self._store.remember([(each, route(self._board.routes, each)) for each in breaches], now)
+        self._around.metrics.heartbeat.labels(stage="notifier").set(now / SECOND)
+        log.debug("breaches remembered", records=len(records), new=fresh)
+        if fresh:
+            self._wake.set()
+
+    def _sorted(self, records: Sequence[Record]) -> tuple[list[BreachRecord], list[Outgoing]]:
+        breaches: list[BreachRecord] = []
+        dead: list[Outgoing] = []
+        for record in records:
+            try:
+                breaches.append(decode_breach(record.headers, record.value))
+            except BadRecord as exc:
+                dead.append(dead_letter(record, exc, stage="notifier"))
+                self._around.metrics.dead_letters.labels(stage="notifier", reason=exc.reason).inc()
+                place = f"{record.topic}/{record.partition}/{record.offset}"
+                log.warning("a breach cannot be read", place=place, reason=exc.reason, error=str(exc))
+        return breaches, dead
+
+
+class Courier:
+    """Delivers what is due, each receiver's within its own limit, so that a slow one delays no other."""
+
+    def __init__(self, store: Store, board: Switchboard, around: Surroundings, *, wake: asyncio.Event) -> None:
+        self._store = store
+        self._board = board
+        self._around = around
+        self._wake = wake
+        self._under_way: dict[asyncio.Task[None], Delivery] = {}
+        self._resting: dict[Channel, Instant] = {}  # until when it asked to be left alone
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until *stop*; attempts under way then get a moment to end, the others are given back."""
+        async with asyncio.TaskGroup() as group:
+            await every(lambda: self._round(group), stop, wake=self._wake)
+            await self._end()
+
+    async def _round(self, group: asyncio.TaskGroup) -> float:
+        # The seconds until something more may be due; the end of an attempt wakes the loop before.
+        now = self._around.now()
+        try:
+            for delivery in await self._store.claim(self._free(now), now, lease=self._around.lease):
+                task = group.create_task(self._attempt(delivery))
+                self._under_way[task] = delivery
+                task.add_done_callback(self._ended)
+            next_due = await self._store.next_due(list(self._free(now)))
+        except Unavailable as exc:
+            log.warning("deliveries wait", error=str(exc))
+            return AWAY_S
+        starts = [*self._resting.values(), *([] if next_due is None else [next_due])]
+        # What is due and yet was not claimed is locked by another process for a moment.
+        return min([IDLE_S, *(max((start - now) / SECOND, LOCKED_S) for start in starts)])
+
+    def _free(self, now: Instant) -> dict[str, int]:
+        self._resting = {channel: until for channel, until in self._resting.items() if until > now}
+        busy = Counter(delivery.receiver for delivery in self._under_way.values())
+        rested = {name: each for name, each in self._board.channels.items() if each not in self._resting}
+        return {name: each.concurrency - busy[name] for name, each in rested.items() if busy[name] < each.concurrency}
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        self._wake.set()
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        channel = self._board.channels.get(delivery.receiver)
+        if channel is None:
+            await self._give_back([delivery])  # a reload took the receiver away just now
+            return
+        started = self._around.now()
+        outcome = await self._sent(channel, delivery, started)
+        ended = self._around.now()
+        made = Attempt(delivery.attempts + 1, started, max(ended - started, 0), outcome)
+        verdict = judge(outcome, made.number, ended, jitter=self._around.chance())
+        if outcome.after:
+            # It asked all of us, not this delivery only: what else is due there waits too, and uses up no attempt.
+            self._resting[channel] = ended + min(outcome.after, LONGEST_REST)
+        self._tell(delivery, made, verdict)
+        await self._record(delivery, made, verdict)
+
+    async def _sent(self, channel: Channel, delivery: Delivery, now: Instant) -> Outcome:
+        try:
+            return await channel.send(delivery, now)
+        except Exception:  # a loop's place: one alert that trips over a bug of ours must not end all others
+            log.exception("an attempt failed by a bug", delivery=str(delivery.id), channel=channel.name)
+            return Outcome("retry", "an error inside Plazo; its log has more")
+
+    def _tell(self, delivery: Delivery, made: Attempt, verdict: Verdict) -> None:
+        metrics, outcome = self._around.metrics, made.outcome
+        label = "gave_up" if verdict.gave_up else outcome.result
+        metrics.notifications.labels(channel=delivery.channel, outcome=label).inc()
+        metrics.attempt_duration.labels(channel=delivery.channel).observe(made.duration / SECOND)
+        told = log.bind(delivery=str(delivery.id), receiver=delivery.receiver, attempt=made.number)
+        if verdict.state == "delivered":
+            told.info("delivered", item=delivery.breach.data.item)
+            self._around.on_delivered(delivery, outcome)
+        elif verdict.next_attempt_at is None:
+            told.error("not delivered", item=delivery.breach.data.item, answer=outcome.answer)
+        else:
+            told.warning("will be tried again", at=rfc3339(verdict.next_attempt_at), answer=outcome.answer)
+
+    async def _record(self, delivery: Delivery, made: Attempt, verdict: Verdict) -> None:
+        # While the database is away, what was sent is still known here; after the lease somebody repeats it.
+        try:
+            await self._recorded(delivery, made, verdict)
+        except Unavailable as exc:
+            log.error("an attempt could not be recorded", delivery=str(delivery.id), error=str(exc))  # noqa: TRY400 # an outage, not a bug
+
+    async def _recorded(self, delivery: Delivery, made: Attempt, verdict: Verdict) -> None:
+        async for attempt in stamina.retry_context(
+            on=Unavailable, attempts=None, timeout=self._around.lease / SECOND, wait_initial=0.1, wait_max=5.0
+        ):
+            with attempt:
+                if not await self._store.record(delivery, made, verdict):
+                    log.warning("another process took the delivery up", delivery=str(delivery.id))
+
+    async def _end(self) -> None:
+        if self._under_way:
+            await asyncio.wait(list(self._under_way), timeout=PATIENCE_S)
+        left = dict(self._under_way)
+        for task in left:
+            task.cancel()
+        await self._give_back(list(left.values()))
+
+    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        try:
+            await self._store.release(deliveries)
+        except Unavailable as exc:
+            log.warning("deliveries stay claimed until the lease ends", error=str(exc))

@@ -1,0 +1,166 @@
+"""The notifier's parts, put together, started, run and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from services.notifier import routes_file
+from services.notifier.channels import webhook
+from services.notifier.channels.catalogue import Outside, open_channels
+from services.notifier.handlers import Courier, Inbox, OnDelivered, Surroundings, Switchboard
+from services.notifier.retry import SCHEDULE
+from services.notifier.settings import Settings
+from services.notifier.store import Store
+from shared.db import Database
+from shared.errors import Refused, Unavailable
+from shared.events import SECOND, Instant, Span
+from shared.kafka.connection import Outgoing
+from shared.kafka.loop import Subscription, consume
+from shared.kafka.producer import Producer
+from shared.lifecycle import Signals, every, reload_on_change, together
+from shared.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+COUNT_S: Final = 15.0  # between two counts of what is pending
+PRUNE_S: Final = 600.0
+DAY: Final[Span] = 86_400 * SECOND
+CONNECTIONS: Final = 8  # remembering, claiming, the API, and recording several attempts at once
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the notifier cannot make itself: time, chance, the environment's secrets, a place for lines."""
+
+    now: Callable[[], Instant]
+    chance: Callable[[], float]  # in [0, 1)
+    environment: Mapping[str, str]
+    write: Callable[[str], None]  # takes the lines of console receivers
+    version: str
+    on_delivered: OnDelivered = field(default=lambda _delivery, _outcome: None)  # told of every alert that arrived
+
+
+class NotifierService:
+    """One notifier process, or the notifier's share of an all-in-one process."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, world: World) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._world = world
+        self.database = Database(settings.database_url.get_secret_value(), size=CONNECTIONS)
+        self._store = Store(self.database)
+        self._producer = Producer(settings.connection, "notifier")
+        self._client = webhook.client()
+        self._joined = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._board: Switchboard | None = None
+
+    async def start(self) -> None:
+        """Connect, and read the routes.
+
+        Raises:
+            Unavailable, Refused, BadDocument: what is missing or wrong, in a sentence.
+        """
+        try:
+            self._board = self._read_routes()
+        except OSError as exc:
+            raise Refused(f"NOTIFY_ROUTES: {exc.strerror}: {exc.filename}") from exc
+        await self.database.check()
+        await self._producer.start()
+
+    async def run(self, signals: Signals) -> None:
+        """Remember and deliver until told to stop."""
+        settings, stop, board = self._settings, signals.stop, self._loaded()
+        around = Surroundings(
+            now=self._world.now,
+            chance=self._world.chance,
+            metrics=self._metrics,
+            lease=round(settings.notifier_claim_s * SECOND),
+            on_delivered=self._world.on_delivered,
+        )
+        inbox = Inbox(self._store, board, around, wake=self._wake, bury=self._bury)
+        courier = Courier(self._store, board, around, wake=self._wake)
+        subscription = Subscription(
+            (settings.topics.breaches,), settings.notifier_group, settings.notifier_batch_records
+        )
+        await together(
+            stop,
+            consume(settings.connection, subscription, inbox.on_breach, stop=stop, joined=self._joined),
+            courier.run(stop),
+            every(self._count, stop),
+            every(self._prune, stop),
+            reload_on_change(settings.notify_routes, self._reload, signals, metrics=self._metrics),
+        )
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._producer.stop()
+        await self._client.aclose()
+        await self.database.close()
+
+    async def ready(self) -> str | None:
+        """None when breaches are read, remembered and routed; else what is missing."""
+        if self._board is None:
+            return "the routes are not loaded"
+        if not self._joined.is_set():
+            return "the consumer group is not joined"
+        try:
+            await self.database.check()
+        except Unavailable as exc:
+            return str(exc)
+        return None
+
+    def _loaded(self) -> Switchboard:
+        if self._board is None:
+            raise Refused("the notifier was not started")
+        return self._board
+
+    def _read_routes(self) -> Switchboard:
+        path = self._settings.notify_routes
+        routes = routes_file.parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+        for finding in routes_file.findings(routes):
+            log.warning("routes", finding=str(finding))
+        world = self._world
+        outside = Outside(world.environment, self._client, world.write, world.version)
+        return Switchboard(routes, open_channels(routes, outside))
+
+    async def _reload(self) -> None:
+        fresh, board = self._read_routes(), self._loaded()
+        board.routes, board.channels = fresh.routes, fresh.channels
+        self._wake.set()
+
+    async def _bury(self, letters: Sequence[Outgoing]) -> None:
+        try:
+            await self._producer.send(self._settings.topics.deadletters, letters)
+        except Unavailable:
+            await self._producer.restart()
+            raise
+
+    async def _count(self) -> float:
+        # Every process counts them all: the gauge's maximum over the processes is the number.
+        known, now = self._loaded().channels, self._world.now()
+        try:
+            pending = await self._store.pending()
+            # Another process may know a receiver that this one does not know yet, so time is left for that.
+            given_up = await self._store.abandon(list(known), now - sum(SCHEDULE), now)
+        except Unavailable as exc:
+            log.warning("pending deliveries were not counted", error=str(exc))
+            return COUNT_S
+        self._metrics.deliveries_pending.set(sum(pending.values()))
+        strays = {name: count for name, count in pending.items() if name not in known}
+        if strays:
+            log.warning("deliveries wait for receivers that the routes no longer name", given_up=given_up, **strays)
+        return COUNT_S
+
+    async def _prune(self) -> float:
+        before = self._world.now() - round(self._settings.notifier_kept_days * DAY)
+        try:
+            forgotten = await self._store.prune(before)
+        except Unavailable as exc:
+            log.warning("old deliveries were not forgotten", error=str(exc))
+            return PRUNE_S
+        return 0.0 if forgotten else PRUNE_S
