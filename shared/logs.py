@@ -42,5 +42,5 @@ def configure(level: str, log_format: LogFormat) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiokafka", "uvicorn.access", "watchfiles"):
+    for noisy in ("aiokafka", "uvicorn", "watchfiles", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -17,16 +17,23 @@ from services.timer.ledger import Firing, Ledger, Output
 from services.timer.policy import Rulebook
 from services.timer.write_set import ItemRow, WriteSet
 from shared.cloudevents import decode_record
-from shared.deadletters import dead_letter
 from shared.errors import BadRecord
 from shared.events import SECOND, Event, Instant, Topics
 from shared.kafka.connection import Record
+from shared.kafka.deadletters import dead_letter
 from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 _STATE: Final = msgspec.msgpack.Decoder(ItemState)
 _LEDGER: Final = msgspec.msgpack.Decoder(Ledger)
 _EVENTS: Final = msgspec.msgpack.Decoder(list[Event])
+
+
+class Arrival(NamedTuple):
+    """An event, and the record that brought it."""
+
+    event: Event
+    record: Record
 
 
 class Items(Protocol):
@@ -78,9 +85,9 @@ class Timer:
 
     async def on_batch(self, holding: Holding, records: Sequence[Record]) -> None:
         """Fold records of one partition, in order, into the open write set."""
-        events = [event for record in records if (event := self._decoded(holding, record)) is not None]
-        await self._load(holding, {event.item for event in events})
-        late = [event for event in events if not self._fold(holding, event)]
+        arrivals = [arrival for record in records if (arrival := self._decoded(holding, record)) is not None]
+        await self._load(holding, {arrival.event.item for arrival in arrivals})
+        late = [arrival for arrival in arrivals if not self._fold(holding, arrival)]
         if late:
             await self._fold_late(holding, late)
         holding.next_offset = records[-1].offset + 1
@@ -118,15 +125,16 @@ class Timer:
 
     # --- folding ---
 
-    def _decoded(self, holding: Holding, record: Record) -> Event | None:
+    def _decoded(self, holding: Holding, record: Record) -> Arrival | None:
         try:
-            return decode_record(record.headers, record.value)
+            return Arrival(decode_record(record.headers, record.value), record)
         except BadRecord as exc:
             self._bury(holding, record, exc)
             return None
 
-    def _fold(self, holding: Holding, event: Event) -> bool:
+    def _fold(self, holding: Holding, arrival: Arrival) -> bool:
         """Apply an event in one step; False when it is not surely a new one that follows the last."""
+        event = arrival.event
         held = holding.items.get(event.item)
         if held is None:
             held = Held(event.item, fold.EMPTY, ledger.EMPTY)
@@ -134,48 +142,48 @@ class Timer:
         elif fingerprint(event) in held.seen or not fold.follows(held.state, event):
             return False
         holding.use(held)
-        self._apply(holding, held, event, lambda: fold.apply(held.state, event, self._rulebook()))
+        self._apply(holding, held, arrival)
         return True
 
-    async def _fold_late(self, holding: Holding, events: Sequence[Event]) -> None:
+    async def _fold_late(self, holding: Holding, arrivals: Sequence[Arrival]) -> None:
         """Fold items again whose events came out of order; leave repeats alone."""
-        recent = {event.item: list(holding.items[event.item].recent) for event in events}
-        rows = await self._items.histories([(holding.partition, key) for key in recent])
-        known: dict[str, list[Event]] = {key: [] for key in recent}
-        for _, key, packed in rows:
+        # What is not committed yet is noted before the database is asked, because it may be committed meanwhile.
+        known = {event.item: list(holding.items[event.item].recent) for event, _ in arrivals}
+        for _, key, packed in await self._items.histories([(holding.partition, key) for key in known]):
             known[key] += _EVENTS.decode(packed)
-        for key, some in recent.items():
-            known[key] += some
-        for event in events:
-            self._fold_again(holding, event, known[event.item])
+        for arrival in arrivals:
+            self._fold_again(holding, arrival, known[arrival.event.item])
 
-    def _fold_again(self, holding: Holding, event: Event, known: list[Event]) -> None:
+    def _fold_again(self, holding: Holding, arrival: Arrival, known: list[Event]) -> None:
+        event = arrival.event
         identity = (event.source, event.id)
         if any((other.source, other.id) == identity and other.order <= event.order for other in known):
             self._metrics.events_folded.labels(outcome="repeated").inc()
             return
         known.append(event)
         held = holding.items[event.item]
-        if fold.follows(held.state, event):  # its fingerprint was another's, or an earlier one of this batch was late
-            self._apply(holding, held, event, lambda: fold.apply(held.state, event, self._rulebook()))
-        else:
-            self._apply(holding, held, event, lambda: fold.refold(known, self._rulebook()))
-            self._metrics.events_folded.labels(outcome="late").inc()
+        # One that follows after all had another's fingerprint, or came behind a late one of the same batch.
+        history = None if fold.follows(held.state, event) else known
+        self._apply(holding, held, arrival, history)
 
-    def _apply(self, holding: Holding, held: Held, event: Event, step: Callable[[], ItemState]) -> None:
+    def _apply(self, holding: Holding, held: Held, arrival: Arrival, history: list[Event] | None = None) -> None:
+        """One step, or with *history* the whole fold again. A failure sets the item aside; the others go on."""
         self._draft.touch(holding, held)
         if held.quarantined:
-            self._quarantine(holding, held, event, "the item is quarantined")
+            self._bury(holding, arrival.record, BadRecord("quarantined", "an earlier event of the item failed"))
             return
         try:
-            held.state = step()
-        except Exception as exc:  # a bug of ours: this item is set aside, the others go on
-            log.exception("folding failed, the item is quarantined", item=held.key, event=event.id)
+            if history is None:
+                held.state = fold.apply(held.state, arrival.event, self._rulebook())
+            else:
+                held.state = fold.refold(history, self._rulebook())
+        except Exception as exc:  # noqa: BLE001 # a bug of ours, in one item's history
+            log.exception("folding failed, the item is quarantined", item=held.key, event=arrival.event.id)
             held.quarantined = True
-            self._quarantine(holding, held, event, repr(exc))
+            self._bury(holding, arrival.record, BadRecord("quarantined", repr(exc)))
             return
-        self._draft.remember(holding, held, event)
-        self._metrics.events_folded.labels(outcome="folded").inc()
+        self._draft.remember(holding, held, arrival.event)
+        self._metrics.events_folded.labels(outcome="folded" if history is None else "late").inc()
 
     # --- firing ---
 
@@ -235,14 +243,9 @@ class Timer:
 
     def _bury(self, holding: Holding, record: Record, error: BadRecord) -> None:
         letter = dead_letter(record, error, stage="timer")
-        self._draft.send(holding, self._topics.deadletters, letter.key, letter.headers, letter.value)
+        key = letter.key or f"{record.topic}/{record.partition}".encode()
+        self._draft.send(holding, self._topics.deadletters, key, letter.headers, letter.value)
         self._metrics.dead_letters.labels(stage="timer", reason=error.reason).inc()
-
-    def _quarantine(self, holding: Holding, held: Held, event: Event, why: str) -> None:
-        headers = [("plazo_stage", b"timer"), ("plazo_reason", b"quarantined"), ("plazo_message", why.encode()[:500])]
-        value = msgspec.json.encode(event)
-        self._draft.send(holding, self._topics.deadletters, held.key.encode(), headers, value)
-        self._metrics.dead_letters.labels(stage="timer", reason="quarantined").inc()
 
 
 def held_of(row: ItemRow) -> Held:

@@ -25,6 +25,7 @@ from services.timer.watch import Watch
 from shared.db import Database
 from shared.errors import Refused, Unavailable
 from shared.events import SECOND
+from shared.kafka.connection import Place
 from shared.kafka.offsets import Offsets
 from shared.kafka.producer import Producer
 from shared.kafka.reader import Reader
@@ -48,7 +49,7 @@ class TimerService:
         self._time = Timekeeper(monotonic_us, self._leases.now)
         self._policies = Policies(self._leases, settings.policies, now=self._time.now, tzdata=tzdata)
         self._producer = Producer(settings.connection, "timer")
-        self._reader = Reader(settings.connection, settings.topics.events, settings.timer_group)
+        self._reader = Reader(settings.connection, settings.topics.events, "timer")
         self._offsets = Offsets(settings.connection, "timer-evidence")
         self._holdings = Holdings()
         self._published: dict[int, int] = {}
@@ -207,9 +208,11 @@ class TimerService:
         return 1.0
 
     async def _show_offsets(self) -> float:
-        offsets = {partition: holding.folded_to for partition, holding in self._holdings.partitions.items()}
+        topic = self._settings.topics.events
+        offsets = {Place(topic, number): held.folded_to for number, held in self._holdings.partitions.items()}
         try:
-            await self._reader.commit(offsets)
+            if offsets:
+                await self._offsets.show(self._settings.timer_group, offsets)
         except Unavailable as exc:
             log.warning("offsets are not shown to lag tools", error=str(exc))
         return 1.0

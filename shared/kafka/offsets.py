@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -67,12 +67,29 @@ class Offsets:
             found = await coordinator.fetch_committed_offsets([TopicPartition(*place) for place in places])
         return {place: getattr(found.get(TopicPartition(*place)), "offset", None) for place in places}
 
+    async def show(self, group: str, offsets: Mapping[Place, int]) -> None:
+        """Commit *offsets* for *group*, whose members these are not: only lag tools read them.
+
+        Raises:
+            Unavailable: the coordinator did not answer.
+        """
+        async with limited(f"show the offsets of group {group}", seconds=5.0):
+            consumer = await self._consumer(group)
+            for topic in {place.topic for place in offsets}:
+                if not any(tp.topic == topic for tp in consumer.assignment()):
+                    # All of the topic at once and for good: nothing is fetched, because everything is paused.
+                    every = [TopicPartition(topic, n) for n in range(await self.partitions(topic))]
+                    consumer.assign(every)
+                    consumer.pause(*every)
+            await consumer.commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+
     async def _consumer(self, group: str | None) -> AIOKafkaConsumer:
         if group not in self._consumers:
             consumer = AIOKafkaConsumer(
                 **self._connection.arguments(self._client),
                 group_id=group,
                 enable_auto_commit=False,
+                auto_offset_reset="none",
                 isolation_level="read_committed",
             )
             await consumer.start()

@@ -17,12 +17,16 @@ log = structlog.get_logger(__name__)
 
 
 class Reader:
-    """Reads some partitions of one topic; *group* is only where the offsets are shown to lag tools."""
+    """Reads some partitions of one topic.
 
-    def __init__(self, connection: Connection, topic: str, group: str) -> None:
+    It belongs to no group: aiokafka's coordinator fails for good when an assignment changes while it looks for its
+    broker. `Offsets.show` tells lag tools how far it has read.
+    """
+
+    def __init__(self, connection: Connection, topic: str, client: str) -> None:
         self.topic = topic
         self._connection = connection
-        self._group = group
+        self._client = client
         self._consumer: AIOKafkaConsumer | None = None
         self._next: dict[int, int] = {}  # partition -> the offset at which the next accepted batch must begin
 
@@ -33,8 +37,8 @@ class Reader:
             Unavailable: no broker answers.
         """
         self._consumer = AIOKafkaConsumer(
-            **self._connection.arguments(self._group),
-            group_id=self._group,
+            **self._connection.arguments(self._client),
+            group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
@@ -109,16 +113,6 @@ class Reader:
             if kept:
                 accepted[tp.partition] = kept
         return accepted
-
-    async def commit(self, offsets: Mapping[int, int]) -> None:
-        """Show *offsets* to lag tools; they are not where anybody starts from.
-
-        Raises:
-            Unavailable: the coordinator did not answer.
-        """
-        if offsets:
-            async with limited("commit offsets", seconds=5.0):
-                await self._open().commit({TopicPartition(self.topic, p): offset for p, offset in offsets.items()})
 
     def _continuing(self, partition: int, records: list[Any]) -> list[Record]:
         expected = self._next.get(partition)
