@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
+from shared.kafka.deadletters import dead_letter
 
 from services.timer import fold, ledger
 from services.timer.draft import Draft
@@ -20,7 +21,6 @@ from shared.cloudevents import decode_record
 from shared.errors import BadRecord
 from shared.events import SECOND, Event, Instant, Topics
 from shared.kafka.connection import Record
-from shared.kafka.deadletters import dead_letter
 from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -177,7 +177,7 @@ class Timer:
                 held.state = fold.apply(held.state, arrival.event, self._rulebook())
             else:
                 held.state = fold.refold(history, self._rulebook())
-        except Exception as exc:  # noqa: BLE001 # a bug of ours, in one item's history
+        except Exception as exc:  # a bug of ours, in one item's history
             log.exception("folding failed, the item is quarantined", item=held.key, event=arrival.event.id)
             held.quarantined = True
             self._bury(holding, arrival.record, BadRecord("quarantined", repr(exc)))

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    Row,
     Select,
     Table,
     Text,
@@ -93,7 +92,7 @@ class QueryStore:
 
     async def _rows(self, query: Select[Any]) -> list[StoredItem]:
         async with self._database.transaction("read items") as connection:
-            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+            rows: Sequence[Any] = (await connection.execute(query)).all()
         return [StoredItem(*row) for row in rows]
 
 
