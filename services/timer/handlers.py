@@ -7,7 +7,6 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
-from shared.kafka.deadletters import dead_letter
 
 from services.timer import fold, ledger
 from services.timer.draft import Draft
@@ -18,6 +17,7 @@ from services.timer.ledger import Firing, Ledger, Output
 from services.timer.policy import Rulebook
 from services.timer.write_set import ItemRow, WriteSet
 from shared.cloudevents import decode_record
+from shared.deadletters import dead_letter
 from shared.errors import BadRecord
 from shared.events import SECOND, Event, Instant, Topics
 from shared.kafka.connection import Record
