@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # its types hide the import
 
 from shared.errors import Refused
@@ -15,14 +15,18 @@ _ANSWER_S: Final = 10.0
 
 
 def answers(bootstrap: str) -> bool:
-    """Whether the broker at `host:port` takes connections and knows itself as a member of its cluster."""
+    """Whether the broker at `host:port` takes connections and serves consumer groups."""
     host, port = bootstrap.rsplit(":", 1)
     try:
         # Asked first, because it is refused at once where the client would go on trying.
         socket.create_connection((host, int(port)), timeout=1.0).close()
-        return bool(_admin(bootstrap).list_topics(timeout=_ANSWER_S).brokers)
+        admin = _admin(bootstrap)
+        # A new broker makes its topic of offsets at the first question about a group, and answers only then.
+        anybody = ConsumerGroupTopicPartitions("nobody")
+        admin.list_consumer_group_offsets([anybody], request_timeout=_ANSWER_S)["nobody"].result(_ANSWER_S)
     except (OSError, KafkaException):
         return False
+    return True
 
 
 def create_topic(bootstrap: str, name: str, partitions: int, settings: Mapping[str, str] | None = None) -> None:
