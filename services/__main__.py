@@ -17,6 +17,7 @@ from shared.errors import BadDocument, PlazoError
 
 COMMANDS: Final = {  # name, which is the module's name too -> what it does, for the list of commands
     "lint": "Check policy files and routes, and find what in them cannot be meant.",
+    "backtest": "Run recorded events through policies: what each clock would have done.",
     "hours": "Ask a calendar: add business time, measure it, find the next opening.",
     "notifier": "Run the notifier: who hears of each breach, and delivering it.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,21 +34,36 @@ def read_events(path: Path) -> Iterator[Event]:
     Raises:
         BadDocument: the file cannot be read, or a line is no event; names line and field.
     """
+    for number, line in read_lines(path):
+        yield decode_line(line, path, number)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number, text) of the lines of a file that are not empty, gzip allowed.
+
+    Raises:
+        BadDocument: the file cannot be read.
+    """
     try:
         with path.open("rb") as raw, gzip.open(raw) as unzipped:
             zipped = raw.peek(2)[:2] == b"\x1f\x8b"
             for number, line in enumerate(unzipped if zipped else raw, start=1):
                 if line.strip():
-                    yield _event(line, str(path), number)
-    except (OSError, EOFError) as exc:
+                    yield number, line
+    except (OSError, EOFError, zlib.error) as exc:
         raise BadDocument([_unreadable(path, exc)]) from exc
 
 
-def _event(line: bytes, file: str, number: int) -> Event:
+def decode_line(line: bytes, path: Path, number: int) -> Event:
+    """The event on one line of a file.
+
+    Raises:
+        BadDocument: the line is no event; names line and field.
+    """
     try:
         return decode_structured(line)
     except BadRecord as exc:
-        raise BadDocument([Problem(file, number, exc.field or "", str(exc))]) from exc
+        raise BadDocument([Problem(str(path), number, exc.field or "", str(exc))]) from exc
 
 
 def read_text(path: Path) -> str:
@@ -64,6 +80,6 @@ def read_text(path: Path) -> str:
         raise BadDocument([_unreadable(path, exc)]) from exc
 
 
-def _unreadable(path: Path, exc: OSError | EOFError) -> Problem:
+def _unreadable(path: Path, exc: OSError | EOFError | zlib.error) -> Problem:
     reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
     return Problem(str(path), 1, "", f"cannot be read: {reason}")

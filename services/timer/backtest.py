@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -47,10 +48,10 @@ def run(events: Iterable[Event], rulebook: Rulebook, until: Instant) -> list[Row
     Events may come in any order and with repeats. What happened after *until* does not count; a deadline at *until*
     itself has not passed.
     """
-    items: dict[str, list[Event]] = {}
+    items: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         if event.time <= until:
-            items.setdefault(event.item, []).append(event)
+            items[event.item].append(event)
     rows = []
     for item in sorted(items):
         state = fold.refold(items[item], rulebook)

@@ -8,6 +8,7 @@ time brings is projected by `ledger` and not stored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 
 from services.timer.happenings import take_effect
 from services.timer.item import EMPTY, ItemState
@@ -60,9 +61,10 @@ def refold(events: Iterable[Event], rulebook: Rulebook) -> ItemState:
 
 def distinct(events: Iterable[Event]) -> list[Event]:
     """One item's events in order, each once; of two with one identity the one that comes first counts."""
-    ordered = sorted(events, key=lambda event: event.order, reverse=True)
-    kept = {(event.source, event.id): event for event in ordered}
-    return sorted(kept.values(), key=lambda event: event.order)
+    kept: dict[tuple[str, str], Event] = {}
+    for event in sorted(events, key=attrgetter("order")):
+        kept.setdefault((event.source, event.id), event)
+    return list(kept.values())
 
 
 def counts(state: ItemState) -> Mapping[tuple[str, str], int]:

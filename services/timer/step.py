@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from services.timer.business_hours import BusinessHours
 from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
-from services.timer.cycles import ABANDONED_BY, STOPPED_BY, Ending, Occurrence
+from services.timer.cycles import ABANDONED_BY, BY_NAME, STOPPED_BY, Ending, Occurrence
 from services.timer.item import Change, ItemState
-from services.timer.policy import Policy, Rulebook, Terms
-from services.timer.recount import Past, measure, stands_still
+from services.timer.policy import Policy, Rulebook, Terms, matches
+from services.timer.recount import Past, measure
 from services.timer.rules import Rules, rules_of, winner
 from shared.events import Event, Instant
 
@@ -21,8 +21,8 @@ class Step:
     """An item while one event takes effect."""
 
     __slots__ = (
-        "_known", "_offered", "_offers", "_rulebook", "_started", "answered", "at", "attributes", "changes", "clocks",
-        "event", "forced", "held", "stage", "suspended", "touched", "unmeasured",
+        "_asked", "_known", "_matches", "_offered", "_offers", "_rulebook", "_started", "answered", "at", "attributes",
+        "changes", "clocks", "event", "forced", "held", "stage", "suspended", "touched", "unmeasured",
     )  # fmt: skip
 
     def __init__(self, state: ItemState, event: Event, rulebook: Rulebook) -> None:
@@ -44,6 +44,8 @@ class Step:
         self._started: Rules | None = None
         self._offers: Mapping[str, tuple[Terms, ...]] = {}
         self._offered: Rules | None = None
+        self._asked: Policy | None = None
+        self._matches = False
 
     def result(self) -> ItemState:
         """The item after the event."""
@@ -137,6 +139,12 @@ class Step:
             self._offered = rules
         return self._offers.get(metric, ())
 
+    def stands_still(self, metric: str, policy: Policy) -> bool:
+        """Whether a clock of this metric stands still under this policy and the patched attributes."""
+        if policy is not self._asked:
+            self._asked, self._matches = policy, bool(policy.pause_when) and matches(policy.pause_when, self.attributes)
+        return self._matches and BY_NAME[metric].pauses
+
     # Cycles
 
     def start(self, occurrence: Occurrence) -> None:
@@ -167,7 +175,7 @@ class Step:
         number = 1 + sum([clock.metric == cycle.metric for clock in self.clocks])
         if cycle.started_at == self.at:
             clock = begin(cycle, terms, number)
-            if stands_still(cycle.metric, terms.policy.pause_when, self.attributes):
+            if self.stands_still(cycle.metric, terms.policy):
                 clock = pause(clock, self.at, terms.hours)
         else:
             clock = measure(cycle, terms, number, self.past)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.timer.clock import Clock, Cycle, pause, resume
 from services.timer.policy import Terms
-from services.timer.recount import recount, stands_still
+from services.timer.recount import recount
 from services.timer.rules import winner
 from services.timer.step import Step
 
@@ -76,7 +76,7 @@ def _leave_unmeasured(step: Step, place: int, clock: Clock) -> None:
 
 
 def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
-    still = stands_still(clock.metric, step.policy(clock).pause_when, step.attributes)
+    still = step.stands_still(clock.metric, step.policy(clock))
     if still != (clock.phase == "paused"):
         step.clocks[place] = (pause if still else resume)(clock, step.at, step.hours(clock))
 
