@@ -9,7 +9,7 @@ from hashlib import sha256
 from importlib.metadata import version as installed_version
 from typing import Any
 
-import tzdata  # type: ignore[import-untyped]  # ships no types
+import tzdata
 
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_file import canonical

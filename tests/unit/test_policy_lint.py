@@ -1,0 +1,165 @@
+"""What `./plazo lint` finds in policies that are allowed and hardly meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.timer.policy_file import load
+from services.timer.policy_lint import coverage, findings, shown
+from shared.events import SECOND, Event, parse_instant
+
+NOW = parse_instant("2026-06-01T00:00:00Z")
+CALENDARS = """
+calendars:
+  c: {time_zone: UTC, hours: {mon-fri: '09:00-17:00'}}
+"""
+
+
+def found(*policies: str, calendars: str = CALENDARS) -> list[str]:
+    text = calendars + "policies:\n" + "".join(f"- {{calendar: c, {fields}}}\n" for fields in policies)
+    return [str(finding) for finding in findings(load({"f": text}), NOW)]
+
+
+def test_the_sample_has_nothing_to_find() -> None:
+    sample = Path(__file__).parents[2] / "deploy/local/policies.yaml"
+    assert findings(load({"policies.yaml": sample.read_text()}), NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        # The same items, and the first in the file goes first.
+        (
+            ("name: a, applies_to: {group: [x, y]}, targets: {resolution: 4h}",
+             "name: b, applies_to: {group: x}, targets: {resolution: 2h}"),
+            ["policy b: never wins: a covers the same items and goes first"],
+        ),
+        # Two metrics, of which one is always taken.
+        (
+            ("name: a, applies_to: {}, targets: {resolution: 4h}",
+             "name: b, applies_to: {}, targets: {resolution: 2h, first_response: 1h}"),
+            ["policy b: targets.resolution: never wins, because a covers the same items and goes first"],
+        ),
+        # Two policies that take one metric each leave nothing.
+        (
+            ("name: a, applies_to: {}, targets: {resolution: 4h}",
+             "name: b, applies_to: {}, targets: {first_response: 4h}",
+             "name: d, applies_to: {}, targets: {resolution: 2h, first_response: 1h}"),
+            ["policy d: never wins: a, b covers the same items and goes first"],
+        ),
+        # A target for some items only leaves the others.
+        (
+            ("name: a, applies_to: {}, targets: {resolution: {by: {priority: {high: 4h}}}}",
+             "name: b, applies_to: {kind: ticket}, rank: 1, targets: {resolution: 2h}"),
+            [],
+        ),
+        # One that combines takes nothing from others.
+        (
+            ("name: a, applies_to: {}, combine: all, targets: {resolution: 4h}",
+             "name: b, applies_to: {}, targets: {resolution: 2h}"),
+            [],
+        ),
+        # An item can be high and come by mail: two readers could disagree,
+        (
+            ("name: a, applies_to: {priority: high}, targets: {resolution: 4h}",
+             "name: b, applies_to: {channel: mail}, targets: {resolution: 2h}"),
+            ["policy b: only the order decides against a over resolution; give each a rank"],
+        ),
+        # unless ranks say who goes first,
+        (
+            ("name: a, applies_to: {priority: high}, rank: 1, targets: {resolution: 4h}",
+             "name: b, applies_to: {channel: mail}, rank: 2, targets: {resolution: 2h}"),
+            [],
+        ),
+        # or no item can be both,
+        (
+            ("name: a, applies_to: {priority: high}, targets: {resolution: 4h}",
+             "name: b, applies_to: {priority: low}, targets: {resolution: 2h}"),
+            [],
+        ),
+        # or they promise different things.
+        (
+            ("name: a, applies_to: {priority: high}, targets: {resolution: 4h}",
+             "name: b, applies_to: {channel: mail}, targets: {first_response: 2h}"),
+            [],
+        ),
+        # A list attribute can have both values.
+        (
+            ("name: a, applies_to: {tags: vip}, targets: {resolution: 4h}",
+             "name: b, applies_to: {tags: new}, targets: {resolution: 2h}"),
+            ["policy b: only the order decides against a over resolution; give each a rank"],
+        ),
+        # Whatever it covers is paused.
+        (
+            ("name: a, applies_to: {status: held}, pause_when: {status: [pending, held]}, targets: {resolution: 4h}",),
+            ["policy a: the pause never ends: every item that it covers matches pause_when"],
+        ),
+        # A ticket is not picked up.
+        (
+            ("name: a, applies_to: {kind: ticket}, targets: {pickup: 4h}",),
+            ["policy a: targets.pickup: never starts in a ticket"],
+        ),
+        # It covers no low priority.
+        (
+            ("name: a, applies_to: {priority: high}, targets: {resolution: {within: 4h, by: {priority: {low: 2h}}}}",),
+            ["policy a: targets.resolution.by.priority.low: never counts, because applies_to names other values"],
+        ),
+        # The shortest target is shorter than what should be left of it.
+        (
+            ("name: a, applies_to: {}, targets: {answer: {within: 4h, warn_at: 1h_left, by: {priority: {high: 30m}}}}",),
+            ["policy a: targets.answer: the warning 1h_left is past at the start of 30m"],
+        ),
+    ],
+)  # fmt: skip  # a policy a line reads better
+def test_findings_in_policies(policies: tuple[str, ...], expected: list[str]) -> None:
+    assert found(*policies) == expected
+
+
+def test_a_calendar_that_opens_too_little_is_found() -> None:
+    once = "calendars: {c: {time_zone: UTC, hours: {}, exceptions: {2026-12-24: '09:00-10:00'}}}\n"
+    (finding,) = found("name: a, applies_to: {}, targets: {resolution: 40h}", calendars=once)
+    assert finding.startswith("policy a: targets.resolution: 40h are never reached in c: no open time within 400 days")
+
+
+def test_unused_calendars_and_days_that_run_into_each_other_are_found() -> None:
+    more = CALENDARS + "  d: {time_zone: UTC, hours: {mon: '22:00-06:00', tue: '05:00-09:00'}}\n"
+    assert found("name: a, applies_to: {}, targets: {resolution: 40h}", calendars=more) == [
+        "calendar d: no policy uses it",
+        "calendar d: hours: those of mon run into those of tue",
+    ]
+
+
+def test_a_customer_each_makes_no_pairs() -> None:
+    assert (
+        found(*(f"name: p{n}, applies_to: {{customer: c{n}}}, targets: {{resolution: 4h}}" for n in range(500))) == []
+    )
+
+
+class TestCoverage:
+    POLICIES = load(
+        {"f": CALENDARS + "policies: [{name: a, applies_to: {group: x}, calendar: c, targets: {resolution: 4h}}]"}
+    )
+
+    @staticmethod
+    def event(subject: str, **attributes: str) -> Event:
+        return Event(NOW, subject, "s", "ticket.created", "default", "ticket", subject, attributes=attributes)
+
+    def test_items_that_no_policy_covers_are_counted(self) -> None:
+        events = [self.event("1", group="x"), self.event("2", group="y"), self.event("3")]
+        assert [str(finding) for finding in coverage(self.POLICIES, events)] == [
+            "events: no policy covers 2 of 3 items, default/ticket/2 among them"
+        ]
+
+    def test_attributes_that_no_event_has_are_named(self) -> None:
+        found = [str(finding) for finding in coverage(self.POLICIES, [self.event("1")])]
+        assert "policy a: no event has the attribute 'group'" in found
+
+    def test_no_events_say_nothing(self) -> None:
+        assert coverage(self.POLICIES, []) == []
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (45, "45s"), (5400, "1h30m"), (144_000, "40h")])
+def test_a_span_is_shown_as_people_write_it(seconds: int, text: str) -> None:
+    assert shown(seconds * SECOND) == text
