@@ -108,7 +108,7 @@ def test_the_sample_has_nothing_to_find() -> None:
         ),
         # The shortest target is shorter than what should be left of it.
         (
-            ("name: a, applies_to: {}, targets: {answer: {within: 4h, warn_at: 1h_left, by: {priority: {high: 30m}}}}",),
+            ("name: a, applies_to: {}, targets: {answer: {within: 4h, warn_at: 1h_left, by: {group: {x: 30m}}}}",),
             ["policy a: targets.answer: the warning 1h_left is past at the start of 30m"],
         ),
     ],
