@@ -35,10 +35,14 @@ def _address(value: str) -> str:
 
 
 def _listed(value: Any) -> Any:
+    if value == []:
+        raise ValueError("expected at least one address")
     return [value] if isinstance(value, str) else value
 
 
-Timeout = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST_TIMEOUT_S)]
+Timeout = Annotated[
+    float, Field(gt=0, le=LONGEST_TIMEOUT_S), BeforeValidator(_seconds, json_schema_input_type=float | str)
+]
 Address = Annotated[str, BeforeValidator(lambda value: _address(value) if isinstance(value, str) else value)]
 
 
@@ -109,7 +113,10 @@ class Smtp(Strict):
 class Email(Strict):
     """A mail to one or more people."""
 
-    to: Annotated[tuple[Address, ...], BeforeValidator(_listed), Field(min_length=1)]
+    to: Annotated[
+        tuple[Address, ...],
+        BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+    ]
     sender: Address = Field(alias="from")
     smtp: Smtp
     timeout: Timeout = 30.0

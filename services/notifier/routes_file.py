@@ -41,9 +41,13 @@ def _allowed(value: Any) -> frozenset[str]:
     return frozenset(map(_text, values))
 
 
+_Scalar = str | int | float | bool | None
+_Values = Annotated[frozenset[str], BeforeValidator(_allowed, json_schema_input_type=_Scalar | list[_Scalar])]
+
+
 class _Route(Strict):
     name: str | None = Field(None, min_length=1)
-    match: dict[str, Annotated[frozenset[str], BeforeValidator(_allowed)]] = Field(default_factory=dict)
+    match: dict[str, _Values] = Field(default_factory=dict)
     receivers: tuple[str, ...]
     goes_on: bool = Field(default=False, alias="continue")
 

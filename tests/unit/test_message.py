@@ -1,0 +1,156 @@
+"""What people and webhooks read of a breach."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notifier import message
+from services.notifier.delivery import ANSWER_CHARACTERS, bucket_in, bucket_of, kept_answer
+from shared.cloudevents import BreachRecord
+from shared.events import SECOND, CountedSpan
+from tests.factories import BREACH_ID, CLOCK_ID, DUE, breach, delivery
+
+LATE = breach(
+    "event-2",
+    "sla.breach.stopped.v1",
+    DUE + 5400 * SECOND,
+    elapsed_s=19_800.0,
+    stopped_at="2026-01-05T13:30:00Z",
+    detected_at="2026-01-05T13:30:00.25Z",
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (
+            breach(),
+            "Breached: ticket 42, first response · standard-tickets (high) · due 12:00:00Z · detected +3 ms",
+        ),
+        (
+            LATE,
+            "Done late: ticket 42, first response · standard-tickets (high) · due 12:00:00Z · detected +250 ms"
+            " · 1 h 30 min late",
+        ),
+        (
+            breach("e", "sla.clock.warning.v1", DUE - 2880 * SECOND, warning="80%", breach_id=None, elapsed_s=11_520.0,
+                   detected_at="2026-01-05T11:12:00.004Z"),
+            "Warning 80%: ticket 42, first response · standard-tickets (high) · due 12:00:00Z · detected +4 ms"
+            " · 48 min left",
+        ),
+        (
+            breach("e", "sla.breach.retracted.v1", replaced_by="another"),
+            "Retracted: ticket 42, first response · standard-tickets (high) · due 12:00:00Z · detected +3 ms"
+            " · replaced by another breach",
+        ),
+        (
+            breach("e", "sla.breach.retracted.v1"),
+            "Retracted: ticket 42, first response · standard-tickets (high) · due 12:00:00Z · detected +3 ms"
+            " · it did not happen",
+        ),
+        # another tenant, and a breach that is seen the day after it was due
+        (
+            breach(item="acme/chat/7", metric="pickup", due_at="2026-01-04T23:59:59.5Z"),
+            "Breached: chat 7 of acme, pickup · standard-tickets (high) · due 2026-01-04 23:59:59Z · detected +3 ms",
+        ),
+        # cancelled while it was paused: there is no due time
+        (
+            breach("e", "sla.breach.cancelled.v1", due_at=None),
+            "Cancelled: ticket 42, first response · standard-tickets (high) · detected +3 ms",
+        ),
+    ],
+)  # fmt: skip
+def test_a_line_tells_what_a_person_needs(found: BreachRecord, expected: str) -> None:
+    assert message.line(found) == expected
+
+
+def test_a_subject_names_breach_and_policy() -> None:
+    assert message.subject(breach()) == "[Plazo] Breached: ticket 42, first response (standard-tickets)"
+
+
+@given(st.text())
+def test_nothing_in_an_item_or_policy_breaks_a_line(hostile: str) -> None:
+    found = breach(id=hostile, policy=hostile)
+    assert len(message.subject(found).splitlines()) == 1
+    assert len(message.line(found).splitlines()) == 1
+
+
+def test_the_longer_text_says_everything_and_why_it_was_sent() -> None:
+    found = breach(
+        explanation=[CountedSpan("2026-01-05T08:00:00Z", "2026-01-05T12:00:00Z", "running", 14_400.0)],
+        late_evidence_possible=True,
+    )
+    assert message.text(delivery(found)) == "\n".join(
+        [
+            "Breached: ticket 42, first response",
+            "",
+            "Item:        default/ticket/42",
+            "Promise:     first response within 4 h, cycle 1",
+            "Policy:      standard-tickets (high), hours of madrid",
+            "Started:     2026-01-05 08:00:00 UTC",
+            "Due:         2026-01-05 12:00:00 UTC",
+            "Breached:    2026-01-05 12:00:00 UTC",
+            "Detected:    2026-01-05 12:00:00.003 UTC, 3 ms after it happened",
+            "Used:        4 h of business time",
+            "Evidence:    some of it was missing: this may be taken back",
+            "",
+            "priority: high",
+            'tags: ["vip","billing"]',
+            "",
+            "2026-01-05 08:00:00 UTC – 2026-01-05 12:00:00 UTC  running, counted 4 h",
+            "",
+            f"Sent by route default takes everything. Breach {BREACH_ID}, clock {CLOCK_ID}.",
+            "",
+        ]
+    )
+
+
+def test_a_long_explanation_is_cut_and_says_so() -> None:
+    span = CountedSpan("2026-01-05T08:00:00Z", "2026-01-05T09:00:00Z", "paused", 3600.0)
+    text = message.text(delivery(breach(explanation=[span] * 23)))
+    assert text.count("paused, counted 1 h") == 20
+    assert "and 3 more" in text
+
+
+def test_a_webhooks_body_is_type_timestamp_and_the_whole_breach() -> None:
+    body = json.loads(message.body(breach()))
+    assert list(body) == ["type", "timestamp", "data"]
+    assert (body["type"], body["timestamp"]) == ("sla.clock.breached.v1", "2026-01-05T12:00:00Z")
+    assert body["data"]["breach_id"] == BREACH_ID
+    assert body["data"]["attributes"] == {"priority": "high", "tags": ["vip", "billing"]}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0, "0 ms"),
+        (0.0034, "3 ms"),
+        (1, "1 s"),
+        (2.25, "2.2 s"),
+        (45, "45 s"),
+        (90, "1 min 30 s"),
+        (5400, "1 h 30 min"),
+        (3601, "1 h 1 s"),
+        (187_200, "2 d 4 h"),
+        (90_061, "1 d 1 h"),  # the two largest units
+        (-90, "-1 min 30 s"),
+    ],
+)
+def test_a_length_of_time_is_said_in_its_two_largest_units(seconds: float, expected: str) -> None:
+    assert message.words(seconds) == expected
+
+
+def test_an_answer_is_kept_short_in_one_line_and_without_secrets() -> None:
+    assert kept_answer("401 key whsec_abc\r\n is\0 wrong", ["whsec_abc", ""]) == "401 key *** is wrong"
+    assert len(kept_answer("x" * 1000)) == ANSWER_CHARACTERS
+
+
+def test_a_deliverys_id_is_the_same_for_a_repeat_and_names_its_bucket() -> None:
+    assert delivery(breach()).id == delivery(breach()).id
+    assert delivery(breach("event-1")).id != delivery(breach("event-2")).id
+    assert bucket_in(delivery(breach(item="acme/call/9")).id) == bucket_of("acme/call/9")
+    assert "." not in delivery().message_id
