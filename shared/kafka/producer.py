@@ -30,6 +30,8 @@ class Producer:
         self._client = client
         self._producer: AIOKafkaProducer | None = None
         self._counts: dict[str, int] = {}
+        self._doubtful = False  # whether something was sent of which nobody knows what became
+        self._settling = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect.
@@ -64,6 +66,7 @@ class Producer:
         with suppress(Unavailable):  # the old session is gone either way
             await self.stop()
         await self.start()
+        self._doubtful = False
 
     async def partitions(self, topic: str) -> int:
         """How many partitions *topic* has.
@@ -79,36 +82,48 @@ class Producer:
     async def send(self, topic: str, records: Iterable[Outgoing]) -> None:
         """Write *records* to *topic* and wait until the brokers have them all.
 
-        Batches are built here: 2 µs a record, where the client's own send takes 12 to 15 µs.
+        Batches are built here: 2 µs a record, where the client's own send takes 12 to 15 µs. *records* are taken one by
+        one, so a generator keeps only their bytes. After a failure the next call opens a new session first: the client
+        may still hold what it could not deliver, and never recovers from some answers of a broker.
 
         Raises:
             Unavailable: some may not have been written; the same records may be sent again.
             Refused: a record is too large, or the topic may not be written.
         """
+        await self._settle()
         count = await self.partitions(topic)
-        by_partition: dict[int, list[Outgoing]] = {}
-        for record in records:
-            partition = partition_of(record.key, count) if record.partition is None else record.partition
-            by_partition.setdefault(partition, []).append(record)
-        async with limited(f"produce to {topic}"):
-            sends = [self._send_partition(topic, partition, some) for partition, some in by_partition.items()]
-            acknowledgements = [future for futures in await asyncio.gather(*sends) for future in futures]
-            await asyncio.gather(*acknowledgements)
+        batches = self._batches(topic, records, count)
+        try:
+            async with limited(f"produce to {topic}"):
+                sends = [self._send_partition(topic, partition, some) for partition, some in batches.items()]
+                acknowledgements = [future for futures in await asyncio.gather(*sends) for future in futures]
+                await asyncio.gather(*acknowledgements)
+        except BaseException:
+            self._doubtful = True
+            raise
 
-    async def _send_partition(self, topic: str, partition: int, records: list[Outgoing]) -> list[asyncio.Future[Any]]:
+    async def _settle(self) -> None:
+        async with self._settling:
+            if self._doubtful:
+                await self.restart()
+
+    def _batches(self, topic: str, records: Iterable[Outgoing], count: int) -> dict[int, list[Any]]:
         producer = self._open()
-        futures = []
-        batch = producer.create_batch()
-        for record in records:
-            if batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers) is not None:
+        batches: dict[int, list[Any]] = {}
+        for key, value, headers, chosen in records:
+            partition = partition_of(key, count) if chosen is None else chosen
+            if partition not in batches:
+                batches[partition] = [producer.create_batch()]
+            if batches[partition][-1].append(key=key, value=value, timestamp=None, headers=headers) is not None:
                 continue
-            if batch.record_count():
-                futures.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = producer.create_batch()
-            if batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers) is None:
-                raise Refused(f"a record of {len(record.value or b'')} bytes does not fit into a batch for {topic}")
-        futures.append(await producer.send_batch(batch, topic, partition=partition))
-        return futures
+            batches[partition].append(producer.create_batch())
+            if batches[partition][-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
+                raise Refused(f"a record of {len(value or b'')} bytes does not fit into a batch for {topic}")
+        return batches
+
+    async def _send_partition(self, topic: str, partition: int, batches: list[Any]) -> list[asyncio.Future[Any]]:
+        producer = self._open()
+        return [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
 
     def _open(self) -> AIOKafkaProducer:
         if self._producer is None:

@@ -1,0 +1,60 @@
+"""Ingest's settings, from environment variables."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from services.ingest.normalize import SOURCES, Origin
+from shared.cloudevents import Tenancy
+from shared.configuration import CommonSettings, Upstream
+from shared.kafka.connection import MAX_RECORD_BYTES
+
+
+class Settings(CommonSettings):
+    """What ingest needs to know beyond what every service does."""
+
+    ingest_future_skew_s: float = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="How far in the future an event may lie, in seconds; later ones are refused.",
+    )
+    ingest_batch_records: int = Field(
+        10_000, ge=1, le=100_000, description="How many records are read, forwarded and committed together at most."
+    )
+    ingest_record_bytes: int = Field(
+        MAX_RECORD_BYTES, ge=1, le=MAX_RECORD_BYTES, description="The largest record that is read, in bytes."
+    )
+    ingest_session_timeout_ms: int = Field(
+        10_000,
+        ge=1_000,
+        le=300_000,
+        description="After how many milliseconds of silence others take over a process's part.",
+    )
+    ingest_body_bytes: int = Field(
+        1_048_576, ge=1, description="The largest body of a request to `POST /v1/events`, in bytes."
+    )
+    ingest_answer_s: float = Field(
+        5.0, gt=0, description="How long `POST /v1/events` waits for Kafka before it answers 503, in seconds."
+    )
+
+    @model_validator(mode="after")
+    def _sources_are_known(self) -> Self:
+        for upstream in self.upstream_topics:
+            if upstream.format not in SOURCES:
+                known = ", ".join(SOURCES)
+                raise ValueError(
+                    f"UPSTREAM_TOPICS: {upstream.topic}: expected a format of {known}, got {upstream.format}"
+                )
+        topics = [upstream.topic for upstream in self.upstream]
+        repeated = {topic for topic in topics if topics.count(topic) > 1}
+        if repeated:
+            raise ValueError(f"UPSTREAM_TOPICS: {', '.join(sorted(repeated))}: each topic once")
+        return self
+
+    def origin(self, upstream: Upstream) -> Origin:
+        """How the records of an upstream topic are read."""
+        tenancy = Tenancy(upstream.tenant, upstream.trust_tenant)
+        return Origin(upstream.format, tenancy, self.ingest_record_bytes)
