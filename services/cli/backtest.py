@@ -110,7 +110,8 @@ def _arrived_at(line: bytes, field: str, path: Path, number: int) -> Instant:
         raise BadDocument([Problem(str(path), number, field, str(exc))]) from exc
 
 
-def _shown(row: Row) -> dict[str, Any]:
+def shown(row: Row) -> dict[str, Any]:
+    """A clock as the object of one line: times as RFC 3339 in UTC, spans as seconds, null where there is nothing."""
     return {
         "item": row.item,
         "metric": row.metric,
@@ -136,13 +137,13 @@ def _seconds(span: Span) -> int | float:
 
 
 def _write_jsonl(rows: list[Row], sink: TextIO) -> None:
-    sink.writelines(_ENCODER.encode(_shown(row)).decode() + "\n" for row in rows)
+    sink.writelines(_ENCODER.encode(shown(row)).decode() + "\n" for row in rows)
 
 
 def _write_csv(rows: list[Row], sink: TextIO) -> None:
     writer = csv.DictWriter(sink, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _harmless(value) for name, value in _shown(row).items()} for row in rows)
+    writer.writerows({name: _harmless(value) for name, value in shown(row).items()} for row in rows)
 
 
 def _harmless(value: Any) -> Any:
@@ -153,7 +154,7 @@ def _harmless(value: Any) -> Any:
 def _write_table(rows: list[Row], sink: TextIO) -> None:
     table = Table(*_COLUMNS, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in _shown(row).values()))
+        table.add_row(*("" if value is None else str(value) for value in shown(row).values()))
     # Tables that go into a file are not cut to the width of some terminal.
     console = Console(file=sink, markup=False, width=None if sink.isatty() else 400)
     console.print(table)

@@ -47,13 +47,13 @@ def apply(state: ItemState, event: Event, rulebook: Rulebook) -> ItemState:
     return step.result()
 
 
-def refold(events: Iterable[Event], rulebook: Rulebook) -> ItemState:
-    """The item after these events, given in any order and with any repeats.
+def refold(events: Iterable[Event], rulebook: Rulebook, *, start: ItemState = EMPTY) -> ItemState:
+    """The item after these events, given in any order and with any repeats; *start* is what came before all of them.
 
     Raises:
         KeyError: as `apply`.
     """
-    state = EMPTY
+    state = start
     for event in distinct(events):
         state = apply(state, event, rulebook)
     return state
