@@ -85,6 +85,11 @@ class PlazoProcess:
         """Send it a signal."""
         self._process().signal(number)
 
+    @property
+    def pid(self) -> int:
+        """The process id of the present run."""
+        return self._process().pid
+
     def output(self) -> str:
         """All that it printed, in all runs."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""

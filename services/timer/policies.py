@@ -66,9 +66,10 @@ class Policies:
     async def look(self) -> None:
         """Take over versions that any process registered."""
         for stored in await self._store.versions(list(self._known)):
-            policies = load(dict(stored.files))
-            self._known[stored.effective_from] = policies
-            log.info("policies loaded", version=policies.version, effective_from=stored.effective_from)
+            made = load(dict(stored.files))
+            # Named as it was registered: here the hash may differ, by another version of the tz database.
+            self._known[stored.effective_from] = PolicySet(stored.version, made.policies, made.calendars)
+            log.info("policies loaded", version=stored.version, effective_from=stored.effective_from)
         if self._known:
             self._rulebook = Rulebook(tuple(sorted(self._known.items(), key=lambda item: item[0])))
 
