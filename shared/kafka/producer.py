@@ -110,7 +110,8 @@ class Producer:
     def _batches(self, topic: str, records: Iterable[Outgoing], count: int) -> dict[int, list[Any]]:
         producer = self._open()
         batches: dict[int, list[Any]] = {}
-        for key, value, headers, chosen in records:
+        for key, value, some_headers, chosen in records:
+            headers = list(some_headers)  # the client takes nothing else
             partition = partition_of(key, count) if chosen is None else chosen
             if partition not in batches:
                 batches[partition] = [producer.create_batch()]
