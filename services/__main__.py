@@ -19,6 +19,8 @@ COMMANDS: Final = {  # name, which is the module's name too -> what it does, for
     "lint": "Check policy files and routes, and find what in them cannot be meant.",
     "backtest": "Run recorded events through policies: what each clock would have done.",
     "hours": "Ask a calendar: add business time, measure it, find the next opening.",
+    "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",
+    "timer": "Run the timer: the clocks of every item, and what happens to them.",
     "notifier": "Run the notifier: who hears of each breach, and delivering it.",
 }
 

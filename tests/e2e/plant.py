@@ -1,0 +1,166 @@
+"""A whole Plazo as processes of its own, on the broker and the database of the test run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy.local.ports import free_port
+from shared.db import Database
+from shared.events import BreachEvent
+from shared.kafka.connection import Connection, Outgoing
+from shared.kafka.producer import Producer
+from tests.processes import PlazoProcess
+from tests.servers import Topics
+
+PARTITIONS = 8
+PATIENCE_S = 120.0
+
+
+@dataclass
+class Published:
+    """A record of the breach topic."""
+
+    event_id: str
+    type: str
+    value: bytes
+    event: BreachEvent
+
+
+@dataclass
+class Plant:
+    """Everything that one end-to-end test runs."""
+
+    topics: Topics
+    database_url: str
+    folder: Path
+    extra: dict[str, str] = field(default_factory=dict)
+    database: Database = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.database = Database(self.database_url, size=2)
+
+    @property
+    def prefix(self) -> str:
+        """What the names of this plant's topics begin with."""
+        return f"{self.topics.prefix}."
+
+    def process(self, service: str, name: str | None = None) -> PlazoProcess:
+        """A service that is not started yet; *name* tells several apart."""
+        name = name or service
+        environment = {
+            "KAFKA_BOOTSTRAP": self.topics.broker.bootstrap,
+            "DATABASE_URL": self.database_url,
+            "TOPIC_PREFIX": self.prefix,
+            "UPSTREAM_TOPICS": self.topics.name("helpdesk"),
+            "INGEST_GROUP": self.topics.name("ingest"),
+            "TIMER_GROUP": self.topics.name("timer"),
+            "NOTIFIER_GROUP": self.topics.name("notifier"),
+            "PARTITIONS": str(PARTITIONS),
+            "POLICIES": str(self.folder / "policies.yaml"),
+            "HTTP_PORT": str(free_port()),
+            "INSTANCE": name,
+            "INGEST_SESSION_TIMEOUT_MS": "6000",
+            **self.extra,
+        }
+        return PlazoProcess([service], environment, self.folder / f"{name}.log")
+
+    def create_topics(self) -> None:
+        """Make every topic, empty."""
+        self.topics.create("helpdesk", 4)
+        self.topics.create("sla.events.v1", PARTITIONS)
+        for name in ("sla.intake.v1", "sla.breaches.v1", "sla.clocks.v1", "sla.deadletters.v1"):
+            self.topics.create(name, 4)
+
+    async def send(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write events upstream as a ticketing system would."""
+        producer = Producer(Connection(self.topics.broker.bootstrap), "helpdesk")
+        await producer.start()
+        try:
+            await producer.send(self.topics.name("helpdesk"), [Outgoing(key, value) for key, value in pairs])
+        finally:
+            await producer.stop()
+
+    async def folded(self) -> int:
+        """How many events are folded and committed."""
+        async with self.database.raw("read positions") as connection:
+            return int(await connection.fetchval("SELECT coalesce(sum(next_offset), 0) FROM timer.lease"))
+
+    async def overdue(self) -> int:
+        """How many items have something that should have been published."""
+        async with self.database.raw("read deadlines") as connection:
+            return int(
+                await connection.fetchval(
+                    "SELECT count(*) FROM timer.item"
+                    " WHERE next_due < (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - 1000000"
+                )
+            )
+
+    async def waiting(self) -> int:
+        """How many committed records are not yet known to be published."""
+        async with self.database.raw("read the outbox") as connection:
+            return int(await connection.fetchval("SELECT count(*) FROM timer.outbox"))
+
+    async def settled(self, events: int) -> None:
+        """Wait until *events* are folded and everything that is due by now is published."""
+
+        async def all_done() -> bool:
+            return await self.folded() >= events and not await self.overdue() and not await self.waiting()
+
+        await until(all_done, f"{events} events to be folded and published")
+
+    async def published(self) -> list[Published]:
+        """Everything on the breach topic, in order per partition."""
+        topic = self.topics.name("sla.breaches.v1")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.topics.broker.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            places = [TopicPartition(topic, partition) for partition in range(4)]
+            consumer.assign(places)
+            await consumer.seek_to_beginning(*places)
+            ends = await consumer.end_offsets(places)
+            found: list[Published] = []
+            while any([await consumer.position(place) < ends[place] for place in places]):
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    found += [_published(record.headers, record.value) for record in records]
+            return found
+        finally:
+            await consumer.stop()
+
+
+def _published(headers: Iterable[tuple[str, bytes]], value: bytes) -> Published:
+    named = dict(headers)
+    event = msgspec.json.decode(value, type=BreachEvent)
+    return Published(named["ce_id"].decode(), named["ce_type"].decode(), value, event)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: float = PATIENCE_S) -> None:
+    """Wait until *condition* holds.
+
+    Raises:
+        AssertionError: the time is over.
+    """
+    deadline = time.monotonic() + within_s
+    while not await condition():
+        assert time.monotonic() < deadline, f"waited {within_s} s for {what}"
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def plant(topics: Topics, database_url: str, folder: Path, policies: str) -> AsyncIterator[Plant]:
+    """A plant whose topics exist and whose services are not started."""
+    (folder / "policies.yaml").write_text(policies)
+    made = Plant(topics, database_url, folder)
+    made.create_topics()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(made.database.close)
+        yield made

@@ -1,0 +1,130 @@
+"""A help desk's log through every service, on the real broker and database: what comes out is what backtest says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.timer import backtest
+from services.timer.policy import Rulebook
+from services.timer.policy_file import load
+from shared.cloudevents import decode_structured
+from shared.events import parse_instant
+from tests.e2e.helpdesk import POLICIES, encoded, events, read_log
+from tests.e2e.plant import Plant, Published, plant, until
+from tests.processes import ROOT
+from tests.servers import Topics
+
+pytestmark = pytest.mark.kafka
+
+UNTIL = "2026-01-01T00:00:00Z"  # after the whole log, and before any run of this test
+
+
+@pytest.fixture(scope="module")
+def log() -> list[dict[str, Any]]:
+    return events(read_log())
+
+
+@pytest.fixture
+async def works(topics: Topics, database_url: str, tmp_path: Path) -> AsyncIterator[Plant]:
+    async with plant(topics, database_url, tmp_path, POLICIES) as made:
+        yield made
+
+
+async def test_the_topic_says_what_backtest_says_whatever_is_killed(works: Plant, log: list[dict[str, Any]]) -> None:
+    """Two timers share the partitions; one is killed in the middle, and so is ingest; nothing is lost or invented."""
+    await works.send(encoded(log))
+    begun = time.monotonic()
+    ingest, one, two = works.process("ingest"), works.process("timer", "timer-1"), works.process("timer", "timer-2")
+    async with one, two, ingest:
+        await until(lambda: _folded(works, len(log) // 5), "a fifth of the log")
+        ingest.kill()
+        ingest.start()
+        await until(lambda: _folded(works, len(log) // 2), "half of the log")
+        one.kill()
+        one.start()
+        await works.settled(len(log))
+    published = await works.published()
+    print(_summary(works, log, published, time.monotonic() - begun))
+    _assert_repeats_are_the_same(published)
+    distinct = list({record.event_id: record for record in published}.values())
+    _assert_sequences_have_no_gaps(distinct)
+    assert _told(distinct) == _expected(log)
+    assert _breaches(distinct) == _backtested(works.folder, log)
+
+
+async def _folded(works: Plant, count: int) -> bool:
+    return await works.folded() >= count
+
+
+def _assert_repeats_are_the_same(published: Iterable[Published]) -> None:
+    seen: dict[str, bytes] = {}
+    for record in published:
+        assert seen.setdefault(record.event_id, record.value) == record.value, record.event.item
+
+
+def _assert_sequences_have_no_gaps(distinct: Iterable[Published]) -> None:
+    sequences: dict[str, list[int]] = {}
+    for record in distinct:
+        sequences.setdefault(record.event.item, []).append(record.event.sequence)
+    for item, found in sequences.items():
+        assert sorted(found) == list(range(1, len(found) + 1)), item
+
+
+def _comparable(event_type: str, event: Any) -> str:
+    """All that is told, but for when it was detected and which of several facts of one instant came first."""
+    told = msgspec.to_builtins(event)
+    for name in ("detected_at", "evidence_through", "sequence"):
+        del told[name]
+    return event_type + json.dumps(told, sort_keys=True)
+
+
+def _told(distinct: Iterable[Published]) -> Counter[str]:
+    return Counter(_comparable(record.type, record.event) for record in distinct)
+
+
+def _expected(log: list[dict[str, Any]]) -> Counter[str]:
+    policies = load({"policies.yaml": POLICIES})
+    found = backtest.published(
+        [decode_structured(value) for _, value in encoded(log)], Rulebook(((0, policies),)), parse_instant(UNTIL)
+    )
+    return Counter(_comparable(output.type, output.event) for output in found)
+
+
+FIELDS = ("item", "metric", "cycle", "policy", "target_s", "started_at", "due_at", "breached_at")
+
+
+def _breaches(distinct: Iterable[Published]) -> list[tuple[Any, ...]]:
+    return sorted(
+        tuple(getattr(record.event, name) for name in FIELDS)
+        for record in distinct
+        if record.type == "sla.clock.breached.v1"
+    )
+
+
+def _backtested(folder: Path, log: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """The breached clocks that `./plazo backtest` prints for the same file."""
+    file = folder / "log.jsonl"
+    file.write_bytes(b"\n".join(value for _, value in encoded(log)))
+    arguments = ["--policies", folder / "policies.yaml", "--events", file, "--until", UNTIL]
+    command = [sys.executable, "-m", "services", "backtest", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return sorted(tuple(row[name] for name in FIELDS) for row in rows if row["state"] == "breached")
+
+
+def _summary(works: Plant, log: list[dict[str, Any]], published: list[Published], seconds: float) -> str:
+    kinds = Counter(record.type for record in published)
+    repeats = len(published) - len({record.event_id for record in published})
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return f"{now} {len(log)} events, {dict(kinds)}, {repeats} repeats, {seconds:.1f} s, logs in {works.folder}"
