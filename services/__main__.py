@@ -21,6 +21,7 @@ COMMANDS: Final = {  # name, which is the module's name too -> what it does, for
     "hours": "Ask a calendar: add business time, measure it, find the next opening.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",
     "timer": "Run the timer: the clocks of every item, and what happens to them.",
+    "migrate": "Bring the database to this version and create the topics that are missing.",
     "notifier": "Run the notifier: who hears of each breach, and delivering it.",
 }
 

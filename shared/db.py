@@ -11,6 +11,7 @@ from typing import Any, Final
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import exc as sql_errors
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
@@ -102,6 +103,18 @@ class Database:
         async with self.transaction("reach PostgreSQL") as connection:
             await connection.exec_driver_sql("SELECT 1")
 
+    async def revision(self) -> str | None:
+        """The revision that the database was migrated to; None when it never was.
+
+        Raises:
+            Unavailable, Refused: see `translated`.
+        """
+        async with self.transaction("read the database's revision") as connection:
+            table = (await connection.exec_driver_sql("SELECT to_regclass('alembic_version')::text")).scalar()
+            if table is None:
+                return None
+            return (await connection.exec_driver_sql("SELECT max(version_num) FROM alembic_version")).scalar()
+
     @asynccontextmanager
     async def transaction(self, what: str) -> AsyncIterator[AsyncConnection]:
         """A transaction for built statements, committed at the end of the block.
@@ -139,6 +152,13 @@ def migrate(url: str, revision: str = "head") -> None:
     """
     with translated("migrate"):
         command.upgrade(alembic_config(url), revision)
+
+
+def newest_revision() -> str | None:
+    """The revision that this program needs."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return ScriptDirectory.from_config(config).get_current_head()
 
 
 def alembic_config(url: str) -> Config:

@@ -1,18 +1,18 @@
-"""Structured logs on standard output: one JSON object a line, or coloured lines for a person at a terminal."""
+"""Structured logs: one JSON object a line, or coloured lines for a person at a terminal."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 
 LogFormat = Literal["json", "console"]
 
 
-def configure(level: str, log_format: LogFormat) -> None:
-    """Send every log record of the process, the libraries' too, through one renderer."""
+def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -> None:
+    """Send every log record of the process, the libraries' too, through one renderer to *stream* or standard output."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -32,7 +32,7 @@ def configure(level: str, log_format: LogFormat) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(sys.stdout if stream is None else stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -43,4 +43,4 @@ def configure(level: str, log_format: LogFormat) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     for noisy in ("aiokafka", "uvicorn", "watchfiles", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+        logging.getLogger(noisy).setLevel(max(root.level, logging.ERROR))
