@@ -53,6 +53,12 @@ class TimerService:
         self._offsets = Offsets(settings.connection, "timer-evidence")
         self._holdings = Holdings()
         self._published: dict[int, int] = {}
+        self._connect_lane()
+        self._connect_partitions()
+        self._connect_watches()
+
+    def _connect_lane(self) -> None:
+        """Records to write sets, write sets to the database, what they publish to Kafka."""
         self._relay = Relay(self._producer, published=self._note_published)
         self._lane = Lane(self._store, published=self._relay.add, lost=self._forget)
         self._timer = Timer(
@@ -60,12 +66,15 @@ class TimerService:
             items=self._store,
             lane=self._lane,
             rulebook=self._policies.rulebook,
-            topics=settings.topics,
+            topics=self._settings.topics,
             now=self._time.now,
-            metrics=metrics,
-            keep_items=settings.keep_items,
+            metrics=self._metrics,
+            keep_items=self._settings.keep_items,
         )
         self._turns = Turns(self._timer, self._holdings, lambda: self._lane.idle)
+
+    def _connect_partitions(self) -> None:
+        """Leases to what is held in memory."""
         self._partitions = Partitions(
             holdings=self._holdings,
             rows=self._store,
@@ -73,24 +82,22 @@ class TimerService:
             reading=self._reader,
             relay=self._relay,
             lane=self._lane,
-            events_topic=settings.topics.events,
+            events_topic=self._settings.topics.events,
             now=self._time.now,
-            metrics=metrics,
+            metrics=self._metrics,
         )
         self._ownership = Ownership(
             self._leases,
-            settings.instance,
+            self._settings.instance,
             taken=self._partitions.begin,
             given_up=self._give_up,
             lost=self._partitions.lose,
         )
-        gate = Gate(
-            self._offsets,
-            settings.upstream,
-            group=settings.ingest_group,
-            events_topic=settings.topics.events,
-            now=self._time.now,
-        )
+
+    def _connect_watches(self) -> None:
+        """Deadlines to the evidence and back to the turns; and what the gauges show."""
+        settings, now, events_topic = self._settings, self._time.now, self._settings.topics.events
+        gate = Gate(self._offsets, settings.upstream, group=settings.ingest_group, events_topic=events_topic, now=now)
         self._watches = [
             Watch(
                 kind,
@@ -98,15 +105,13 @@ class TimerService:
                 gate=gate,
                 fire=self._turns.fire,
                 folded=self._turns.folded,
-                now=self._time.now,
+                now=now,
                 hold_max=int(settings.hold_max_s * SECOND),
-                metrics=metrics,
+                metrics=self._metrics,
             )
             for kind in KINDS
         ]
-        self._report = Report(
-            self._holdings, self._relay, self._offsets, settings.topics.events, now=self._time.now, metrics=metrics
-        )
+        self._report = Report(self._holdings, self._relay, self._offsets, events_topic, now=now, metrics=self._metrics)
 
     async def start(self) -> None:
         """Connect, and read the policies.
