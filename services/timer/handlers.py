@@ -85,11 +85,17 @@ class Timer:
 
     async def on_batch(self, holding: Holding, records: Sequence[Record]) -> None:
         """Fold records of one partition, in order, into the open write set."""
+        begun = self._now()
         arrivals = [arrival for record in records if (arrival := self._decoded(holding, record)) is not None]
+        begun = self._took("decode", begun)
         await self._load(holding, {arrival.event.item for arrival in arrivals})
+        begun = self._took("load", begun)
         late = [arrival for arrival in arrivals if not self._fold(holding, arrival)]
+        begun = self._took("fold", begun)
         if late:
             await self._fold_late(holding, late)
+            self._took("fold_late", begun)
+        self._metrics.events_folded.labels(outcome="folded").inc(len(arrivals) - len(late))
         holding.next_offset = records[-1].offset + 1
         self._draft.advance(holding)
         self._draft.size += len(records)
@@ -112,6 +118,7 @@ class Timer:
 
     async def close(self) -> None:
         """Correct what late evidence contradicts, freeze the write set and hand it to the lane."""
+        begun = self._now()
         draft, self._draft = self._draft, Draft(self._topics.breaches)
         for partition, held in draft.touched:
             holding = self._holdings.partitions.get(partition)
@@ -119,7 +126,9 @@ class Timer:
                 self._settle(draft, holding, held)
         write_set, pinned = draft.freeze()
         if write_set.moves:
+            begun = self._took("freeze", begun)
             await self._lane.put(write_set, pinned)
+            self._took("wait_for_lane", begun)
         for holding in self._holdings.partitions.values():
             holding.evict(self._keep_items // len(self._holdings.partitions))
 
@@ -165,6 +174,7 @@ class Timer:
         # One that follows after all had another's fingerprint, or came behind a late one of the same batch.
         history = None if fold.follows(held.state, event) else known
         self._apply(holding, held, arrival, history)
+        self._metrics.events_folded.labels(outcome="late").inc()
 
     def _apply(self, holding: Holding, held: Held, arrival: Arrival, history: list[Event] | None = None) -> None:
         """One step, or with *history* the whole fold again. A failure sets the item aside; the others go on."""
@@ -183,7 +193,6 @@ class Timer:
             self._bury(holding, arrival.record, BadRecord("quarantined", repr(exc)))
             return
         self._draft.remember(holding, held, arrival.event)
-        self._metrics.events_folded.labels(outcome="folded" if history is None else "late").inc()
 
     # --- firing ---
 
@@ -231,6 +240,12 @@ class Timer:
             self._metrics.retractions.labels(**labels).inc()
 
     # --- what both need ---
+
+    def _took(self, stage: str, begun: Instant) -> Instant:
+        """Note the time of a stage of a batch; the present instant, at which the next stage begins."""
+        now = self._now()
+        self._metrics.batch_stage.labels(stage=stage).observe((now - begun) / SECOND)
+        return now
 
     async def _load(self, holding: Holding, keys: Collection[str]) -> None:
         """Bring items into memory; a key that the database does not have is a new item."""
