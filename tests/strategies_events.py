@@ -1,0 +1,116 @@
+"""Generated histories of one item, and policies that give their clocks something to do."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from services.timer.policy import Rulebook
+from shared.events import SECOND, Event, Instant
+from tests.histories import DAY, MONDAY, policies
+
+STEP: Final = 900 * SECOND  # times fall on quarters of an hour, so that events often share one, or meet a due time
+LENGTH: Final = 3 * DAY
+UNTIL: Final[Instant] = MONDAY + 2 * LENGTH
+
+_TYPES: Final = {
+    "ticket": (
+        *("created", "updated", "updated", "agent_replied", "customer_replied", "resolved", "reopened", "reopened"),
+        *("closed", "merged"),
+    ),
+    "chat": ("started", "accepted", "agent_replied", "customer_replied", "missed", "ended", "updated"),
+    "call": ("queued", "queued", "answered", "abandoned", "ended", "updated"),
+}
+_ATTRIBUTES: Final[dict[str, tuple[Any, ...]]] = {
+    "status": ("open", "pending", "on_hold", None),
+    "priority": ("urgent", "low", None),
+    "customer": ("acme", "zed", None),
+    "assignee": ("ann", "bob", None),
+    "group": ("g1", None),
+    "note": ("x", None),  # nothing depends on it
+}
+
+RULEBOOKS: Final = tuple(
+    Rulebook(((0, policies(text)),))
+    for text in (
+        # One policy for all, around the clock.
+        """
+- name: plain
+  applies_to: {}
+  calendar: always
+  targets:
+    {first_response: {within: 2h, warn_at: [50%]}, next_response: 1h, periodic_update: 4h,
+     resolution: {within: 8h, warn_at: [50%, 80%, 15m_left]}, assignment: 30m, pickup: 30m, answer: 15m, handling: 1h}
+  pause_when: {status: [pending, on_hold]}
+""",
+        # Terms that differ by attributes, in calendars that close; some items are covered by nobody.
+        """
+- name: urgent
+  applies_to: {priority: [urgent, low]}
+  calendar: office
+  targets: {first_response: {within: 1h, by: {customer: {acme: 30m}}}, resolution: 4h, assignment: 1h, answer: 15m}
+  pause_when: {status: pending}
+- name: gold
+  applies_to: {customer: acme}
+  calendar: always
+  targets: {resolution: {within: 6h, warn_at: [25%, 50%, 1h_left]}, next_response: 1h, periodic_update: 2h, pickup: 15m}
+  pause_when: {status: [on_hold]}
+  require_reply: true
+- name: team
+  applies_to: {group: g1}
+  calendar: office
+  targets: {resolution: 2h, assignment: 15m}
+  combine: all
+""",
+        # Every option that is not the default.
+        """
+- name: kept
+  applies_to: {}
+  calendar: always
+  targets: {resolution: {within: 4h, by: {priority: {urgent: 1h}}, warn_at: [50%]}, first_response: 1h}
+  on_change: keep
+  on_reopen: ignore
+- name: restarted
+  applies_to: {customer: acme}
+  calendar: office
+  targets: {resolution: {within: 4h, by: {priority: {urgent: 1h}}}, first_response: 1h, assignment: 2h}
+  on_change: restart
+  on_reopen: restart
+  require_reply: true
+""",
+    )
+)
+
+
+def rulebooks() -> st.SearchStrategy[Rulebook]:
+    """One of RULEBOOKS."""
+    return st.sampled_from(RULEBOOKS)
+
+
+@st.composite
+def histories(draw: st.DrawFn, max_size: int = 14) -> list[Event]:
+    """Distinct events of one item within LENGTH, in no order, nearly always with a creation among the first."""
+    kind = draw(st.sampled_from(("ticket", "ticket", "ticket", "chat", "call")))
+    creation = {"ticket": "created", "chat": "started", "call": "queued"}[kind]
+    size = draw(st.integers(0, max_size))
+    types = [creation, *draw(st.lists(st.sampled_from(_TYPES[kind]), min_size=size, max_size=size))]
+    return [_event(draw, kind, name, number) for number, name in enumerate(types)]
+
+
+def _event(draw: st.DrawFn, kind: str, name: str, number: int) -> Event:
+    quarters = draw(st.integers(0, 8 if number == 0 else LENGTH // STEP))
+    patch = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in _ATTRIBUTES.items()})
+    return Event(
+        time=MONDAY + 9 * 3600 * SECOND + quarters * STEP,
+        id=f"{number:02}",
+        source=draw(st.sampled_from(("/a", "/b"))),
+        type=f"{kind}.{name}",
+        tenant="default",
+        kind=kind,  # type: ignore[arg-type]  # one of the three that are sampled above
+        subject="1",
+        sequence=draw(st.integers(0, 2)),
+        attributes=draw(patch),
+        author=draw(st.sampled_from((None, None, None, "agent", "customer", "bot"))),
+        public=draw(st.sampled_from((True, True, True, False))),
+    )
