@@ -1,0 +1,57 @@
+"""Breach events as a subscriber reads them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from shared.cloudevents import decode_breach
+from shared.errors import BadRecord
+from shared.events import Headers
+from tests.factories import breach, breach_record
+
+FOUND = breach()
+_, VALUE, HEADERS = breach_record(FOUND)
+STRUCTURED = msgspec.json.encode(
+    {"specversion": "1.0", "source": "/plazo/timer", "id": FOUND.id, "type": FOUND.type, "time": FOUND.time,
+     "data": FOUND.data}
+)  # fmt: skip
+
+
+def without(name: str) -> Headers:
+    return [(header, text) for header, text in HEADERS if header != name]
+
+
+def test_what_the_timer_publishes_is_read_back() -> None:
+    assert decode_breach(HEADERS, VALUE) == FOUND
+
+
+def test_structured_mode_says_the_same() -> None:
+    assert decode_breach([("content-type", b"application/cloudevents+json")], STRUCTURED) == FOUND
+
+
+def test_fields_of_a_newer_version_are_passed_over() -> None:
+    newer = msgspec.json.encode({**msgspec.to_builtins(FOUND.data), "impact": "high"})
+    assert decode_breach(HEADERS, newer) == FOUND
+
+
+@pytest.mark.parametrize(
+    ("headers", "value", "reason", "field"),
+    [
+        (HEADERS, None, "undecodable", None),  # a tombstone
+        (HEADERS, b"{", "undecodable", None),
+        ([], b"[]", "invalid", None),
+        ([], b"{}", "unknown_type", "type"),
+        ([*without("ce_type"), ("ce_type", b"sla.source.silent.v1")], VALUE, "unknown_type", "type"),
+        ([*without("ce_time"), ("ce_time", b"noon")], VALUE, "invalid", "time"),
+        ([*without("ce_time"), ("ce_time", b"\xff")], VALUE, "undecodable", None),
+        (HEADERS, VALUE.replace(b'"due_at"', b'"due_on"'), "invalid", None),
+        (HEADERS, VALUE.replace(b"madrid", b"mad\\u0000rid"), "invalid", None),  # PostgreSQL could not hold it
+    ],
+)
+def test_what_is_no_breach_event_is_refused_with_its_reason(
+    headers: Headers, value: bytes | None, reason: str, field: str | None
+) -> None:
+    with pytest.raises(BadRecord) as caught:
+        decode_breach(headers, value)
+    assert (caught.value.reason, caught.value.field) == (reason, field)

@@ -1,0 +1,184 @@
+"""What the notifier does when its database, its channels or its own code fail it; without any of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from services.notifier.delivery import Alert, Attempt, Channel, ChannelName, Delivery, Outcome
+from services.notifier.handlers import Courier, Inbox, Surroundings, Switchboard
+from services.notifier.receivers import Console, Receiver
+from services.notifier.retry import Verdict
+from services.notifier.routing import Route, Routes
+from shared.cloudevents import BreachRecord
+from shared.errors import Unavailable
+from shared.events import Instant, Span
+from shared.kafka.connection import Outgoing
+from shared.metrics import Metrics
+from tests.factories import DUE, breach, breach_record, delivery
+
+ROUTES = Routes("notify.yaml", {"team": Receiver(console=Console())}, (Route("default", {}, ("team",)),), {"team": 1})
+
+
+@dataclass
+class Shelf:
+    """A store that gives out each delivery once and keeps what it is told; it is away as often as *away* says."""
+
+    waiting: list[Delivery] = field(default_factory=list)
+    away: int = 0
+    recorded: list[tuple[Delivery, Attempt, Verdict]] = field(default_factory=list)
+    released: list[Delivery] = field(default_factory=list)
+    remembered: list[Sequence[tuple[BreachRecord, Sequence[Alert]]]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def remember(self, alerts: Sequence[tuple[BreachRecord, Sequence[Alert]]], now: Instant) -> int:
+        self._answer()
+        self.remembered.append(alerts)
+        return len(alerts)
+
+    async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
+        self._answer()
+        given = [each for each in self.waiting if each.receiver in free]
+        self.waiting = [each for each in self.waiting if each.receiver not in free]
+        return given
+
+    async def next_due(self, receivers: Sequence[str]) -> Instant | None:
+        return None
+
+    async def record(self, done: Delivery, made: Attempt, verdict: Verdict) -> bool:
+        self._answer()
+        self.recorded.append((done, made, verdict))
+        self.changed.set()
+        return True
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        self.released += deliveries
+
+    def _answer(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("the database does not answer")
+
+
+@dataclass(eq=False)
+class Mouth:
+    """A channel that says what *outcome* is; an exception is raised."""
+
+    outcome: Outcome | Exception
+    name: ChannelName = "console"
+    concurrency: int = 10
+
+    async def send(self, delivery: Delivery, now: Instant) -> Outcome:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def around(**changes: Any) -> Surroundings:
+    return Surroundings(now=lambda: DUE, chance=lambda: 0.0, metrics=Metrics("1", "2026"), **changes)
+
+
+async def delivering(shelf: Shelf, channels: Mapping[str, Channel], surroundings: Surroundings, number: int) -> None:
+    """Let a courier work until *number* attempts are recorded."""
+    stop = asyncio.Event()
+    courier = Courier(shelf, Switchboard(ROUTES, channels), surroundings, wake=asyncio.Event())
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(courier.run(stop))
+        while len(shelf.recorded) < number:
+            await shelf.changed.wait()
+            shelf.changed.clear()
+        stop.set()
+
+
+async def test_who_watches_is_told_of_every_alert_that_arrived_and_of_no_other() -> None:
+    told: list[tuple[Delivery, Outcome]] = []
+    good, bad = delivery(), delivery(breach("event-2"), receiver="other")
+    shelf = Shelf([good, bad])
+    channels = {"team": Mouth(Outcome("delivered", "ok")), "other": Mouth(Outcome("refused", "410 Gone", 410))}
+    await delivering(shelf, channels, around(on_delivered=lambda *what: told.append(what)), 2)
+    assert told == [(good, Outcome("delivered", "ok"))]
+    assert {done.receiver: verdict.state for done, _, verdict in shelf.recorded} == {
+        "team": "delivered",
+        "other": "failed",
+    }
+
+
+async def test_a_bug_in_one_attempt_ends_no_other_and_is_tried_again() -> None:
+    shelf = Shelf([delivery(), delivery(breach("event-2"), receiver="other")])
+    channels = {"team": Mouth(KeyError("bug")), "other": Mouth(Outcome("delivered", "ok"))}
+    await delivering(shelf, channels, around(), 2)
+    assert {done.receiver: verdict.state for done, _, verdict in shelf.recorded} == {
+        "team": "pending",
+        "other": "delivered",
+    }
+
+
+async def test_an_attempt_is_recorded_once_the_database_is_back() -> None:
+    shelf = Shelf([delivery()])
+
+    class Leaving(Mouth):
+        async def send(self, delivery: Delivery, now: Instant) -> Outcome:
+            shelf.away = 2
+            return Outcome("delivered", "ok")
+
+    await delivering(shelf, {"team": Leaving(Outcome("delivered", "ok"))}, around(), 1)
+    assert [verdict.state for _, _, verdict in shelf.recorded] == ["delivered"]
+
+
+async def test_attempts_are_counted_by_channel_and_outcome() -> None:
+    shelf = Shelf([replace(delivery(), attempts=9), delivery(breach("event-2"))])
+    surroundings = around()
+    await delivering(shelf, {"team": Mouth(Outcome("retry", "503", 503))}, surroundings, 2)
+    text = surroundings.metrics.exposition().decode()
+    assert 'sla_notifications_total{channel="webhook",outcome="gave_up"} 1.0' in text
+    assert 'sla_notifications_total{channel="webhook",outcome="retry"} 1.0' in text
+    assert 'sla_notification_attempt_duration_seconds_count{channel="webhook"} 2.0' in text
+
+
+@dataclass
+class Read:
+    """A record as the topic gives it."""
+
+    value: bytes | None
+    headers: Any
+    key: bytes | None = b"default/ticket/42"
+    topic: str = "sla.breaches.v1"
+    partition: int = 0
+    offset: int = 7
+    timestamp: int = 0
+
+
+def inbox(shelf: Shelf, buried: list[Outgoing], wake: asyncio.Event) -> Inbox:
+    async def bury(letters: Sequence[Outgoing]) -> None:
+        buried.extend(letters)
+
+    return Inbox(shelf, Switchboard(ROUTES, {}), around(), wake=wake, bury=bury)
+
+
+async def test_breaches_are_remembered_with_their_alerts_and_wake_the_courier() -> None:
+    shelf, wake, found = Shelf(), asyncio.Event(), breach()
+    _, value, headers = breach_record(found)
+    await inbox(shelf, [], wake).on_breach([Read(value, headers)])
+    assert shelf.remembered == [[(found, [Alert("default", "team", "console", "route default takes everything")])]]
+    assert wake.is_set()
+
+
+async def test_a_record_that_cannot_be_read_is_kept_with_its_place_and_reason() -> None:
+    buried: list[Outgoing] = []
+    await inbox(Shelf(), buried, asyncio.Event()).on_breach([Read(b"{", breach_record(breach())[2])])
+    headers = dict(buried[0].headers)
+    assert (headers["plazo_reason"], headers["plazo_stage"], headers["plazo_offset"]) == (
+        b"undecodable",
+        b"notifier",
+        b"7",
+    )
+
+
+async def test_a_database_that_is_away_lets_the_batch_wait() -> None:
+    _, value, headers = breach_record(breach())
+    with pytest.raises(Unavailable):
+        await inbox(Shelf(away=1), [], asyncio.Event()).on_breach([Read(value, headers)])
