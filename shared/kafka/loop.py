@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import stamina
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 
-from shared.errors import Unavailable
+from shared.errors import Refused, Unavailable
 from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, limited, within
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 log = structlog.get_logger(__name__)
 POLL_MS: Final = 200  # how long an empty poll waits; records that come meanwhile end it at once
+POLL_FAILED_S: Final = 0.5
+RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 5.0
 
 
@@ -58,6 +60,7 @@ async def consume(
 
     Raises:
         Unavailable: the brokers could not be reached at the start.
+        Refused: the group may not read, or the log has lost what the group was to read next.
     """
     consumer = _consumer(connection, subscription)
     assignments = _Assignments()
@@ -72,9 +75,9 @@ async def consume(
                 committed.clear()
                 assignments.fresh.clear()
                 joined.set()
-            if records:
-                await _handled(handle, records, stop)
-            if not stop.is_set() or not records:
+            if records is None:
+                await _pause(POLL_FAILED_S, stop)
+            elif not records or await _handled(handle, records, stop):
                 await _commit(consumer, committed)
     finally:
         await within(consumer.stop(), seconds=5.0)
@@ -96,34 +99,50 @@ def _consumer(connection: Connection, subscription: Subscription) -> AIOKafkaCon
     )
 
 
-async def _poll(consumer: AIOKafkaConsumer, subscription: Subscription, assignments: _Assignments) -> list[Record]:
-    # A partition that the group has never read starts at its beginning. An offset that the log has lost is an error.
-    try:
-        polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=subscription.max_records)
-    except kafka_errors.NoOffsetForPartitionError as exc:
-        await consumer.seek_to_beginning(exc.args[0])
-        assignments.fresh.add(exc.args[0])
-        return []
-    except kafka_errors.KafkaError as exc:
-        if not exc.retriable:
-            raise
-        log.warning("poll failed", error=repr(exc))
-        return []
-    return [record for records in polled.values() for record in records]
+async def _poll(
+    consumer: AIOKafkaConsumer, subscription: Subscription, assignments: _Assignments
+) -> list[Record] | None:
+    # A partition that the group has never read starts at its beginning. None: the brokers do not answer.
+    while True:
+        try:
+            polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=subscription.max_records)
+        except kafka_errors.NoOffsetForPartitionError as exc:
+            # One partition at a time is told, so a new group comes by here as often as there are partitions.
+            with suppress(kafka_errors.KafkaError):  # taken away meanwhile; what is left is told again
+                await consumer.seek_to_beginning(exc.args[0])
+            assignments.fresh.add(exc.args[0])
+        except kafka_errors.OffsetOutOfRangeError as exc:
+            raise Refused(
+                f"the log does not hold what group {subscription.group} was to read next, {exc.args[0]}: records were "
+                "lost unread; set the group's offsets to where it shall go on, and start again"
+            ) from exc
+        except kafka_errors.KafkaError as exc:
+            if not exc.retriable:
+                raise Refused(f"read {', '.join(subscription.topics)}: {exc!r}") from exc
+            log.warning("poll failed", error=repr(exc))
+            return None
+        else:
+            return [record for records in polled.values() for record in records]
 
 
-async def _handled(handle: Handle, records: list[Any], stop: asyncio.Event) -> None:
-    async for attempt in stamina.retry_context(
-        on=Unavailable, attempts=None, timeout=None, wait_initial=0.1, wait_max=RETRY_MAX_S
-    ):
-        if stop.is_set():
-            return
-        with attempt:
-            try:
-                await handle(records)
-            except Unavailable as exc:
-                log.warning("batch waits", records=len(records), error=str(exc), attempt=attempt.num)
-                raise
+async def _handled(handle: Handle, records: list[Record], stop: asyncio.Event) -> bool:
+    wait_s = RETRY_FIRST_S
+    while not stop.is_set():
+        try:
+            await handle(records)
+        except Unavailable as exc:
+            log.warning("batch waits", records=len(records), error=str(exc))
+            await _pause(wait_s, stop)
+            wait_s = min(2 * wait_s, RETRY_MAX_S)
+        else:
+            return True
+    return False
+
+
+async def _pause(seconds: float, stop: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 async def _commit(consumer: AIOKafkaConsumer, committed: dict[TopicPartition, int]) -> None:
@@ -145,8 +164,10 @@ async def _commit(consumer: AIOKafkaConsumer, committed: dict[TopicPartition, in
 
 
 async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+    # A position that is known is given without waiting; for one that is not (just assigned, just revoked) nothing is
+    # waited either, because the other partitions would wait along.
     try:
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(0):
             return int(await consumer.position(tp))
     except (TimeoutError, kafka_errors.KafkaError):
-        return None  # just assigned, or just revoked
+        return None

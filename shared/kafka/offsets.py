@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from shared.errors import Refused, Unavailable
 from shared.kafka.connection import Connection, Place, limited, within
+
+TROUBLE_TIMEOUT_S: Final = 2.0  # who asks for readiness asks often, and does not wait long
 
 
 class Offsets:
@@ -19,6 +24,7 @@ class Offsets:
         self._connection = connection
         self._client = client
         self._consumers: dict[str | None, AIOKafkaConsumer] = {}
+        self._opening = asyncio.Lock()
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -27,11 +33,47 @@ class Offsets:
             await within(consumer.stop(), seconds=2.0)
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions *topic* has; 0 when it does not exist."""
-        async with limited(f"read the partitions of {topic}"):
+        """How many partitions *topic* has; 0 when it does not exist.
+
+        Raises:
+            Unavailable: no broker answers.
+        """
+        return (await self.counts([topic]))[topic]
+
+    async def counts(self, topics: Iterable[str]) -> dict[str, int]:
+        """How many partitions each of *topics* has; 0 for those that do not exist.
+
+        Raises:
+            Unavailable: no broker answers.
+        """
+        async with limited("read the topics"):
             consumer = await self._consumer(None)
-            await consumer._client.force_metadata_update()  # no public call asks the broker anew
-            return len(consumer.partitions_for_topic(topic) or ())
+            answered = await consumer._client.force_metadata_update()  # no public call asks the broker anew
+        if not answered:
+            raise Unavailable(f"Kafka at {self._connection.bootstrap} does not answer")
+        return {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in topics}
+
+    async def require(self, topics: Iterable[str]) -> None:
+        """Make sure that *topics* exist: a client that subscribes to one that does not waits for it for ever.
+
+        Raises:
+            Refused: some do not exist; names them.
+            Unavailable: no broker answers.
+        """
+        missing = [topic for topic, count in (await self.counts(topics)).items() if not count]
+        if missing:
+            raise Refused(f"no such topic: {', '.join(missing)} (`./plazo migrate` creates Plazo's own topics)")
+
+    async def trouble(self, topics: Iterable[str]) -> str | None:
+        """What is wrong with the brokers or with *topics*, for a person; None when all is well."""
+        try:
+            async with asyncio.timeout(TROUBLE_TIMEOUT_S):
+                await self.require(topics)
+        except (Unavailable, Refused) as exc:
+            return str(exc)
+        except TimeoutError:
+            return f"Kafka at {self._connection.bootstrap} does not answer within {TROUBLE_TIMEOUT_S} s"
+        return None
 
     async def ends(self, places: Sequence[Place]) -> dict[Place, int]:
         """The end offset of each place under read_committed.
@@ -84,14 +126,22 @@ class Offsets:
             await consumer.commit({TopicPartition(*place): offset for place, offset in offsets.items()})
 
     async def _consumer(self, group: str | None) -> AIOKafkaConsumer:
-        if group not in self._consumers:
-            consumer = AIOKafkaConsumer(
-                **self._connection.arguments(self._client),
-                group_id=group,
-                enable_auto_commit=False,
-                auto_offset_reset="none",
-                isolation_level="read_committed",
-            )
+        async with self._opening:
+            if group not in self._consumers:
+                self._consumers[group] = await self._opened(group)
+            return self._consumers[group]
+
+    async def _opened(self, group: str | None) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            **self._connection.arguments(self._client),
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+        )
+        try:
             await consumer.start()
-            self._consumers[group] = consumer
-        return self._consumers[group]
+        except BaseException:
+            await within(consumer.stop(), seconds=2.0)
+            raise
+        return consumer
