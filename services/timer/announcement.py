@@ -75,8 +75,8 @@ def identity(clock: Clock) -> str:
 
     Clocks that measure one cycle one after another, because no policy covered the item in between, share it.
     """
-    parts = (clock.metric, clock.source, clock.event_id, *((clock.policy,) if clock.beside else ()))
-    return _SEPARATOR.join(parts)
+    cycle = f"{clock.metric}{_SEPARATOR}{clock.source}{_SEPARATOR}{clock.event_id}"
+    return f"{cycle}{_SEPARATOR}{clock.policy}" if clock.beside else cycle
 
 
 def clock_id(item_key: str, clock: Clock) -> str:
@@ -96,14 +96,15 @@ def event_id(item_key: str, sequence: int) -> str:
 
 def broken(clock: Clock, fact: Fact) -> Broken:
     """What is kept of a breach that is published."""
+    terms = fact.terms
     return Broken(
-        fact.due_at,
+        terms.due_at,
         fact.at,
-        fact.target,
-        fact.policy,
+        terms.target,
+        terms.policy,
         clock.version,
-        fact.calendar,
-        fact.severity,
+        terms.calendar,
+        terms.severity,
         clock.metric,
         clock.cycle,
         clock.started_at,

@@ -78,6 +78,7 @@ class Clock(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ends: tuple[End, ...] = ()  # of a breached clock, all of them: taking it up does not undo what was done
     past: tuple[Stretch, ...] = ()  # the stretches before the present one, the last STRETCHES_KEPT of them
     gaps: tuple[Gap, ...] = ()
+    grace: Span = 0  # real time to wait for slow sources before what ran out is published
 
     @property
     def state(self) -> State:
@@ -112,6 +113,7 @@ def begin(cycle: Cycle, terms: Terms, number: int) -> Clock:
         reach(terms.hours, start, terms.target),
         _warnings(terms, start) if terms.warn_at else (),
         beside=policy.combine_all,
+        grace=policy.grace,
     )
 
 

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from services.timer.clock import Clock, Warned, warning
-from shared.events import BreachType, Instant, Severity, Span
+from services.timer.clock import Clock, Warned
+from shared.events import BreachType, Instant, Span
+
+RAN_OUT: Final = True
+SHOWN: Final = False  # by an event
 
 
 class Fact(NamedTuple):
-    """Something that happened to a clock, or will, with the terms of that time."""
+    """Something that happened to a clock, or will."""
 
     at: Instant
-    certain: Instant  # the least evidence that shows it: what runs out at an instant is still in time at that instant
+    ran_out: bool  # by the passing of time: an event at the very instant would still have been in time
     type: BreachType
     elapsed: Span
-    due_at: Instant | None
-    target: Span
-    policy: str
-    calendar: str
-    severity: Severity
+    terms: Clock | Warned  # under which it happened
     warning: str | None = None
+
+    def is_certain(self, evidence: Instant) -> bool:
+        """Whether it is certain once everything up to *evidence* has been read."""
+        return evidence > self.at if self.ran_out else evidence >= self.at
 
 
 def facts(clock: Clock) -> Iterator[Fact]:
     """All facts about the clock, recorded or to come, in the order in which they happen."""
     for warned in clock.warned:
-        yield _warning(warned)
+        yield Fact(warned.at, RAN_OUT, "sla.clock.warning.v1", warned.elapsed, warned, warned.label)
     if clock.phase == "running" and clock.breached_at is None:
         for at, elapsed, label in clock.pending:
-            yield _warning(warning(clock, at, elapsed, label))
+            yield Fact(at, RAN_OUT, "sla.clock.warning.v1", elapsed, clock, label)
     if (breach := breach_of(clock)) is not None:
         yield breach
     for at, elapsed, ending in clock.ends:
-        yield _fact(clock, at, at, "sla.breach.stopped.v1" if ending == "met" else "sla.breach.cancelled.v1", elapsed)
+        kind: BreachType = "sla.breach.stopped.v1" if ending == "met" else "sla.breach.cancelled.v1"
+        yield Fact(at, SHOWN, kind, elapsed, clock)
 
 
 def breach_of(clock: Clock) -> Fact | None:
@@ -42,18 +46,7 @@ def breach_of(clock: Clock) -> Fact | None:
     at, due = clock.breached_at, clock.due_at
     if at is not None:
         # Only a change of terms breaches at another instant than it was due, and the change itself shows it.
-        certain = at + 1 if at == due else at
-        return _fact(clock, at, certain, "sla.clock.breached.v1", clock.breached_elapsed)
+        return Fact(at, at == due, "sla.clock.breached.v1", clock.breached_elapsed, clock)
     if clock.phase == "running" and due is not None:
-        return _fact(clock, due, due + 1, "sla.clock.breached.v1", clock.target)
+        return Fact(due, RAN_OUT, "sla.clock.breached.v1", clock.target, clock)
     return None
-
-
-def _fact(clock: Clock, at: Instant, certain: Instant, kind: BreachType, elapsed: Span) -> Fact:
-    terms = (clock.due_at, clock.target, clock.policy, clock.calendar, clock.severity)
-    return Fact(at, certain, kind, elapsed, *terms)
-
-
-def _warning(warned: Warned) -> Fact:
-    terms = (warned.due_at, warned.target, warned.policy, warned.calendar, warned.severity)
-    return Fact(warned.at, warned.at + 1, "sla.clock.warning.v1", warned.elapsed, *terms, warning=warned.label)

@@ -24,14 +24,14 @@ from services.timer.announcement import (
     identity,
     retract,
 )
-from services.timer.clock import Clock
+from services.timer.clock import Clock, run_out
 from services.timer.facts import Fact, breach_of, facts
 from services.timer.item import ItemState
 from shared.events import Instant
 
 __all__ = [
     "EMPTY", "Broken", "Firing", "Ledger", "Output", "Published", "breach_id", "clock_id", "contradicted", "next_due",
-    "outputs",
+    "outputs", "told_clocks",
 ]  # fmt: skip
 
 
@@ -59,7 +59,8 @@ _NOTHING: Final = Published()
 def next_due(state: ItemState, ledger: Ledger) -> Instant | None:
     """The earliest instant of a fact, recorded or to come, that is not yet published; None if there is none.
 
-    A breach or a warning can be published once the evidence reaches beyond its instant.
+    A breach or a warning can be published once the evidence reaches beyond its instant. Where the policy grants slow
+    sources a grace, that much is added to the instant.
     """
     earliest: Instant | None = None
     untold = not ledger.clocks
@@ -69,11 +70,23 @@ def next_due(state: ItemState, ledger: Ledger) -> Instant | None:
             if clock.phase != "running":
                 continue
             at = clock.pending[0][0] if clock.pending else clock.due_at
+            if at is not None:
+                at += clock.grace
         else:
             at = _next_untold(clock, ledger)
         if at is not None and (earliest is None or at < earliest):
             earliest = at
     return earliest
+
+
+def told_clocks(state: ItemState, ledger: Ledger) -> tuple[Clock, ...]:
+    """The clocks as the world was told: with what has run out by the evidence that was published.
+
+    The state alone is as of the item's last event.
+    """
+    if not ledger.clocks:
+        return state.clocks
+    return tuple([run_out(clock, ledger.evidence_through) for clock in state.clocks])
 
 
 def contradicted(state: ItemState, ledger: Ledger) -> bool:
@@ -121,13 +134,18 @@ def _owed(state: ItemState, told: dict[str, Published], evidence: Instant) -> li
     owed = []
     for clock in state.clocks:
         entry = told.get(identity(clock), _NOTHING)
-        owed += [(clock, fact) for fact in facts(clock) if fact.certain <= evidence and not _is_told(fact, entry)]
+        owed += [
+            (clock, fact)
+            for fact in facts(clock)
+            if fact.is_certain(evidence - clock.grace) and not _is_told(fact, entry)
+        ]
     return sorted(owed, key=lambda each: each[1].at)
 
 
 def _next_untold(clock: Clock, ledger: Ledger) -> Instant | None:
     entry = ledger.clocks.get(identity(clock), _NOTHING)
-    return min((fact.at for fact in facts(clock) if not _is_told(fact, entry)), default=None)
+    untold = [fact.at for fact in facts(clock) if not _is_told(fact, entry)]
+    return min(untold) + clock.grace if untold else None
 
 
 def _is_told(fact: Fact, entry: Published) -> bool:
@@ -142,13 +160,13 @@ def _is_same(breach: Fact | None, told: Broken | None) -> bool:
     return (
         breach is not None
         and told is not None
-        and (breach.due_at, breach.target, breach.policy) == (told.due_at, told.target, told.policy)
+        and (breach.terms.due_at, breach.terms.target, breach.terms.policy) == (told.due_at, told.target, told.policy)
     )
 
 
 def _breaks(clock: Clock, evidence: Instant) -> bool:
     breach = breach_of(clock)
-    return breach is not None and breach.certain <= evidence
+    return breach is not None and breach.is_certain(evidence - clock.grace)
 
 
 def _breaks_again(state: ItemState, name: str, evidence: Instant) -> bool:

@@ -169,6 +169,17 @@ class TestFacts:
         late = fold.refold(history("08:00 created\n08:10 updated customer=acme"), rules)
         assert fire(late, "10:00", after)[1] == ["breach.retracted resolution 09:00", "clock.breached resolution 09:00"]
 
+    def test_a_policys_grace_waits_longer_for_slow_sources(self) -> None:
+        rules = rulebook("- {name: p, applies_to: {}, calendar: always, targets: {resolution: 1h}, grace: 5m}")
+        state = fold.refold(history("08:00 created"), rules)
+        assert ledger.next_due(state, ledger.EMPTY) == at("09:05")
+        assert fire(state, "09:05")[1] == []
+        assert fire(state, "09:05:01")[1] == ["clock.breached resolution 09:00"]
+        late = fold.refold(history("08:00 created\n09:02 resolved"), rules)
+        assert fire(late, "09:04")[1] == []
+        assert fire(late, "09:06")[1] == ["clock.breached resolution 09:00"]
+        assert fire(late, "09:07")[1] == ["clock.breached resolution 09:00", "breach.stopped resolution 09:02"]
+
 
 class TestEvents:
     def output(self, story: str, evidence: str) -> Output:
