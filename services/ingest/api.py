@@ -12,7 +12,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from services.ingest.normalize import PART_HEADERS, Origin, Unusable, normalize
+from services.ingest.normalize import PART_HEADERS, Origin, Unusable, read_structured
 from services.ingest.openapi import REQUEST_BODY, RESPONSES
 from services.ingest.sources import canonical
 from shared.errors import BadRecord, Unavailable
@@ -115,11 +115,13 @@ def _events(parts: list[bytes], door: Door) -> list[Event]:
     events: list[Event] = []
     errors: list[dict[str, Any]] = []
     for position, part in enumerate(parts):
-        for found in normalize(PART_HEADERS, part, door.origin, latest=latest):
-            if isinstance(found, Event):
-                events.append(found)
-            else:
-                errors += [_told(position, error) for error in _all_of(found, part, door)]
+        found = read_structured(part, door.origin, latest=latest)
+        if isinstance(found, Event):
+            events.append(found)
+        else:
+            errors += [_told(position, error) for error in _all_of(found, part, door)]
+    if any(error["reason"] == "undecodable" for error in errors):
+        raise ProblemError(400, "Nothing was taken, because the body is not JSON.", errors=errors)
     if errors:
         raise ProblemError(422, "Nothing was taken, because some events cannot be used.", errors=errors)
     return events

@@ -54,11 +54,9 @@ def normalize(headers: Headers, value: bytes | None, origin: Origin, *, latest: 
     """
     if value is None:
         return [Unusable(BadRecord("undecodable", "the record has no value"))]
-    if len(value) > origin.largest:
-        return [Unusable(BadRecord("too_large", f"expected at most {origin.largest} bytes, got {len(value)}"))]
     source = SOURCES[origin.format]
     try:
-        parts = source.split(headers, value)
+        parts = source.split(headers, value) if len(value) <= origin.largest else None
     except BadRecord as exc:
         return [Unusable(exc)]
     if parts is None:
@@ -70,7 +68,15 @@ def normalize(headers: Headers, value: bytes | None, origin: Origin, *, latest: 
     return found
 
 
+def read_structured(value: bytes, origin: Origin, *, latest: Instant) -> Event | Unusable:
+    """The event in one structured CloudEvent; a batch is not taken apart."""
+    (found,) = _read(SOURCES["canonical"], PART_HEADERS, value, origin=origin, latest=latest)
+    return found
+
+
 def _read(source: Source, headers: Headers, value: bytes, *, origin: Origin, latest: Instant) -> list[Event | Unusable]:
+    if len(value) > origin.largest:
+        return [Unusable(BadRecord("too_large", f"expected at most {origin.largest} bytes, got {len(value)}"))]
     try:
         events = source.read(headers, value, origin.tenancy)
     except BadRecord as exc:

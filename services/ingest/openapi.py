@@ -49,7 +49,7 @@ REQUEST_BODY: Final[dict[str, Any]] = {
         "application/cloudevents+json": {"schema": _EVENT, "examples": {"one": _ONE}},
         "application/cloudevents-batch+json": {"schema": _BATCH, "examples": {"batch": _SEVERAL}},
         "application/json": {
-            "schema": {"oneOf": [_EVENT, _BATCH, _EVENT["properties"]["data"]]},
+            "schema": {"anyOf": [_EVENT, _BATCH, _EVENT["properties"]["data"]]},
             "examples": {"one": _ONE, "batch": _SEVERAL},
         },
     },
@@ -87,7 +87,7 @@ def _answer(description: str, schema: Any = _PROBLEM) -> dict[str, Any]:
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     202: {"description": "The brokers have stored all of it."},
-    400: _answer("The body is not JSON."),
+    400: _answer("Nothing was taken: the body is not JSON.", _INVALID),
     413: _answer("The body is too large."),
     415: _answer("The content type is none that is taken."),
     422: _answer("Nothing was taken: every field of every event that cannot be used.", _INVALID),
