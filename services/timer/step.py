@@ -22,7 +22,7 @@ class Step:
 
     __slots__ = (
         "_asked", "_known", "_matches", "_offered", "_offers", "_rulebook", "_started", "answered", "at", "attributes",
-        "changes", "clocks", "event", "forced", "held", "stage", "suspended", "touched", "unmeasured",
+        "changes", "clocks", "event", "forced", "held", "older", "stage", "suspended", "touched", "unmeasured",
     )  # fmt: skip
 
     def __init__(self, state: ItemState, event: Event, rulebook: Rulebook) -> None:
@@ -30,6 +30,7 @@ class Step:
         self.at = event.time
         self.attributes = state.attributes
         self.clocks = list(state.clocks)
+        self.older = len(self.clocks)  # how many of them were there before the event
         self.stage = state.stage
         self.answered = state.answered
         self.held = state.held

@@ -12,7 +12,8 @@ from services.timer.step import Step
 def hold(step: Step) -> None:
     """Bring every open clock under the terms and pauses of the present attributes."""
     combines = False
-    for place, clock in enumerate(tuple(step.clocks)):
+    # Those that the event itself began are already under them; to ask again would cost a fifth of a creation.
+    for place, clock in enumerate(step.clocks[: step.older]):
         if clock.stopped_at is None and _concerns(step, clock.version):
             combines = combines or step.rules(clock.version).combines
             _hold_clock(step, place, clock)
