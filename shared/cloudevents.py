@@ -17,7 +17,6 @@ from shared.events import (
     BreachType,
     Event,
     Headers,
-    Instant,
     Kind,
     instant,
     parse_instant,
@@ -243,20 +242,6 @@ def bad_record(exc: Exception) -> BadRecord:
     field = path.rstrip("`").removeprefix("$").removeprefix(".") or None
     reason: DeadLetterReason = "invalid" if isinstance(exc, msgspec.ValidationError) else "undecodable"
     return BadRecord(reason, text, field)
-
-
-def breach_headers(*, event_id: str, event_type: BreachType, item: str, tenant: str, time: Instant) -> Headers:
-    """The CloudEvents headers of a record on `sla.breaches.v1` (binary mode)."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", event_id.encode()),
-        ("ce_source", b"/plazo/timer"),
-        ("ce_type", event_type.encode()),
-        ("ce_subject", item.encode()),
-        ("ce_time", rfc3339(time).encode()),
-        ("ce_tenant", tenant.encode()),
-        ("content-type", b"application/json"),
-    ]
 
 
 class BreachRecord(msgspec.Struct, frozen=True):

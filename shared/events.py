@@ -176,3 +176,30 @@ class BreachEvent(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True
     sequence: int  # of the item's published events, from 1, without gaps
     attributes: dict[str, Any]
     explanation: list[CountedSpan] = []
+
+
+class ClockState(msgspec.Struct, frozen=True, kw_only=True):
+    """The present state of a clock, as `sla.clocks.v1` holds it under the clock's id. Instants are RFC 3339 in UTC."""
+
+    clock_id: str
+    item: str  # tenant/kind/id
+    tenant: str
+    kind: Kind
+    id: str
+    metric: str
+    cycle: int
+    policy: str
+    policy_version: str
+    calendar: str
+    severity: Severity
+    state: Literal["running", "paused", "met", "breached", "abandoned", "cancelled"]
+    target_s: float
+    started_at: str
+    due_at: str | None
+    breached_at: str | None
+    stopped_at: str | None
+    since: str  # the beginning of the present stretch, in which the clock runs or stands still without a change
+    elapsed_s: float  # business seconds as of `since`
+    paused_s: float
+    sequence: int  # of the item's events on the breach topic, the last one that this state includes
+    revision: int  # grows with every change of the partition; of two states of one clock the higher one holds

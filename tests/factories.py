@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 
 from services.notifier.delivery import Alert, Delivery, delivery_id
-from shared.cloudevents import BreachRecord, breach_headers
+from shared.cloudevents import BreachRecord
 from shared.events import BreachEvent, BreachType, Headers, Instant, instant, moment, parse_instant
+from shared.published import breach_headers
 
 DUE = parse_instant("2026-01-05T12:00:00Z")
 BREACH_ID = "0d1b4a4e-6c7f-5a55-9d7c-2f0a54a9a001"

@@ -1,0 +1,131 @@
+"""The feed of `sla.clocks.v1`: the present state of every clock, derived from committed rows, latest state only.
+
+It may lag, and it coalesces: an item that changes a hundred times meanwhile is told once. What it had told when its
+process died is stored now and then; a new owner looks for the rows that changed since, and tells them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from services.timer.clock_record import clock_records
+from services.timer.write_set import ItemRow, WriteSet
+from shared.errors import Refused, Unavailable
+from shared.kafka.connection import Outgoing
+
+log = structlog.get_logger(__name__)
+AT_REST: Final = 2_000  # items in one round while the lane is idle
+UNDER_LOAD: Final = 200  # and while it is not: the feed must not take the time of what is urgent
+REST_S: Final = 0.2
+
+
+class Rows(Protocol):
+    """What the feed reads and stores."""
+
+    async def items(self, keys: Sequence[tuple[int, str]]) -> list[ItemRow]:
+        """The rows that exist."""
+
+    async def changed(self, partition: int, revision: int) -> list[str]:
+        """The keys of the items that were written by a revision or later."""
+
+    async def fed(self, revisions: Mapping[int, tuple[int, int]]) -> None:
+        """Store how far the feed has come: partition -> (epoch, revision)."""
+
+
+class Sender(Protocol):
+    """What the feed needs of a producer."""
+
+    async def send(self, topic: str, records: Iterable[Outgoing]) -> None:
+        """Write records."""
+
+
+class _Partition:
+    """The feed of one partition under one epoch."""
+
+    def __init__(self, epoch: int, told_below: int) -> None:
+        self.epoch = epoch
+        self.told_below = told_below  # every row of a lower revision was told
+        self.committed = told_below  # the next revision to be committed
+        self.changed: dict[str, None] = {}  # keys to be told, the longest waiting first
+        self.looked = False  # whether the rows that changed before this epoch were looked for
+
+
+class Feed:
+    """Tells the states of clocks."""
+
+    def __init__(self, rows: Rows, sender: Sender, topic: str, *, idle: Callable[[], bool]) -> None:
+        self._rows = rows
+        self._sender = sender
+        self._topic = topic
+        self._idle = idle
+        self._partitions: dict[int, _Partition] = {}
+
+    def begin(self, partition: int, *, epoch: int, told_below: int, revision: int) -> None:
+        """Begin with a partition whose rows below *told_below* were told, and whose next write set is *revision*."""
+        fed = self._partitions[partition] = _Partition(epoch, told_below)
+        fed.committed = revision
+        fed.looked = told_below == revision
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition; its next owner goes on."""
+        self._partitions.pop(partition, None)
+
+    def committed(self, write_set: WriteSet) -> None:
+        """Note what a write set changed."""
+        for row in write_set.items:
+            if (fed := self._partitions.get(row.partition)) is not None:
+                fed.changed[row.key] = None
+        for move in write_set.moves:
+            if (fed := self._partitions.get(move.partition)) is not None:
+                fed.committed = move.revision + 1
+
+    async def round(self) -> float:
+        """Tell some of what changed; the seconds until the next round."""
+        try:
+            await self._look()
+            told = await self._tell(AT_REST if self._idle() else UNDER_LOAD)
+            await self._store()
+        except (Unavailable, Refused) as exc:
+            log.warning("the feed of clocks waits", error=str(exc))
+            return 1.0
+        return 0.0 if told and self._idle() else REST_S
+
+    async def _look(self) -> None:
+        for partition, fed in list(self._partitions.items()):
+            if not fed.looked:
+                keys = await self._rows.changed(partition, fed.told_below)
+                fed.changed = {**dict.fromkeys(keys), **fed.changed}
+                fed.looked = True
+                return  # one a round: a new owner has more urgent things to read
+
+    async def _tell(self, most: int) -> int:
+        chosen: list[tuple[int, str]] = []
+        for partition, fed in self._partitions.items():
+            chosen += [(partition, key) for key in list(fed.changed)[: most - len(chosen)]]
+        if not chosen:
+            return 0
+        for partition, key in chosen:  # what changes again from now on is told again
+            del self._partitions[partition].changed[key]
+        try:
+            rows = await self._rows.items(chosen)
+            await self._sender.send(self._topic, [record for row in rows for record in clock_records(row)])
+        except BaseException:
+            for partition, key in chosen:
+                if partition in self._partitions:
+                    self._partitions[partition].changed[key] = None
+            raise
+        return len(chosen)
+
+    async def _store(self) -> None:
+        done = {
+            partition: fed for partition, fed in self._partitions.items()
+            if fed.looked and not fed.changed and fed.told_below < fed.committed
+        }  # fmt: skip
+        if done:
+            reached = {partition: fed.committed for partition, fed in done.items()}
+            await self._rows.fed({partition: (fed.epoch, fed.committed) for partition, fed in done.items()})
+            for partition, fed in done.items():
+                fed.told_below = reached[partition]
