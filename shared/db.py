@@ -21,6 +21,7 @@ from shared.errors import PlazoError, Refused, Unavailable
 
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_MS: Final = 30_000
+CALL_TIMEOUT_S: Final = 40.0  # when the network swallows what is sent, the server's own limit does not help
 MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "deploy" / "migrations"
 
 _PASSING: Final = (
@@ -33,6 +34,12 @@ _PASSING: Final = (
     asyncpg.ReadOnlySQLTransactionError,  # a demoted node: connect anew, to the one that may write
     OSError,
     TimeoutError,
+)
+
+_BAD_DATA: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,  # longer than an index can hold
 )
 
 
@@ -54,7 +61,7 @@ def translated(what: str) -> Iterator[None]:
 def _meaning(what: str, exc: BaseException) -> PlazoError:
     if isinstance(exc, _PASSING):
         return Unavailable(f"{what}: {exc or type(exc).__name__}")
-    if isinstance(exc, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+    if isinstance(exc, _BAD_DATA):
         return BadData(f"{what}: {exc}")
     return Refused(f"{what}: {exc}")
 
@@ -134,7 +141,7 @@ class Database:
             Unavailable, BadData, Refused: see `translated`.
         """
         with translated(what):
-            async with self.engine.connect() as connection:
+            async with asyncio.timeout(CALL_TIMEOUT_S), self.engine.connect() as connection:
                 proxied = await connection.get_raw_connection()
                 driver: Any = proxied.driver_connection
                 try:

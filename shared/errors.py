@@ -5,6 +5,7 @@
     ├── BadDocument   refuse it: a file of the user's, with every problem in it
     ├── Unavailable   try again later: a broker, database or receiver did not answer
     ├── Refused       stop: the other side said no and would say no again
+    │   └── TooLarge  to this one record; others may pass
     └── Fenced        let go: another process owns this partition now
 
 Everything else is a bug and crashes the process.
@@ -67,6 +68,10 @@ class Unavailable(PlazoError):
 
 class Refused(PlazoError):
     """Something outside said no, and would say no again."""
+
+
+class TooLarge(Refused):
+    """One record is larger than the other side takes."""
 
 
 class Fenced(PlazoError):

@@ -57,7 +57,7 @@ def router(database: Database) -> APIRouter:
             raise ProblemError(422, "due_before needs state=running: no other clock is due.")
         else:
             found = await store.all(bits, page)
-        views = [view for row in found for view in clocks_of(row.key, row.state) if view.state in states]
+        views = [view for row in found for view in clocks_of(row.key, row.state, row.ledger) if view.state in states]
         return ClockPage(clocks=views, next_cursor=_cursor(found[-1]) if len(found) == limit else None)
 
     return routes

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import msgspec
 
+from services.timer import ledger
 from services.timer.holdings import Held, Holding, fingerprint
 from services.timer.ledger import Output
 from services.timer.view import STATE_BITS
 from services.timer.write_set import HistoryRow, ItemRow, Move, OutboxRow, WriteSet, pack_headers
-from shared.cloudevents import breach_headers
 from shared.events import Event, Headers
 from shared.kafka.connection import MAX_RECORD_BYTES
+from shared.published import breach_headers
 
 _PACK = msgspec.msgpack.Encoder()
 _JSON = msgspec.json.Encoder()
+
+
+class _Part:
+    """What is drafted of one holding: it is dropped with it, though the same partition may be held again by then."""
+
+    __slots__ = ("events", "outbox", "touched")
+
+    def __init__(self) -> None:
+        self.touched: dict[str, Held] = {}
+        self.events: dict[str, list[Event]] = {}
+        self.outbox: list[OutboxRow] = []
 
 
 class Draft:
@@ -23,32 +36,33 @@ class Draft:
 
     def __init__(self, breaches_topic: str) -> None:
         self._breaches_topic = breaches_topic
-        self._touched: dict[tuple[int, str], Held] = {}
-        self._events: dict[tuple[int, str], list[Event]] = {}
-        self._outbox: list[OutboxRow] = []
-        self._holdings: dict[int, Holding] = {}
+        self._parts: dict[Holding, _Part] = {}
         self.size = 0  # events and firings in it
 
     @property
-    def touched(self) -> list[tuple[int, Held]]:
-        """(partition, item) of everything in it."""
-        return [(partition, held) for (partition, _), held in self._touched.items()]
+    def touched(self) -> Iterator[tuple[Holding, Held]]:
+        """Every item in it that is still ours."""
+        return (
+            (holding, held)
+            for holding, part in self._parts.items()
+            if not holding.lost
+            for held in part.touched.values()
+        )
 
     def touch(self, holding: Holding, held: Held) -> None:
         """Note that the item changed; it stays in memory until the write set is committed."""
-        place = (holding.partition, held.key)
-        if place not in self._touched:
-            self._touched[place] = held
+        touched = self._part(holding).touched
+        if held.key not in touched:
+            touched[held.key] = held
             held.pins += 1
-        self._holdings[holding.partition] = holding
 
     def advance(self, holding: Holding) -> None:
         """Note that the partition's offset moved, whatever was in the records."""
-        self._holdings[holding.partition] = holding
+        self._part(holding)
 
     def remember(self, holding: Holding, held: Held, event: Event) -> None:
         """Keep an event that was folded, for the day on which the item must be folded again."""
-        self._events.setdefault((holding.partition, held.key), []).append(event)
+        self._part(holding).events.setdefault(held.key, []).append(event)
         held.recent.append(event)
         held.seen += fingerprint(event)
 
@@ -69,25 +83,36 @@ class Draft:
     def send(self, holding: Holding, topic: str, key: bytes, headers: Headers, value: bytes | None) -> None:
         """Put any record into the outbox."""
         holding.outbox_position += 1
-        self._holdings[holding.partition] = holding
-        self._outbox.append(
+        self._part(holding).outbox.append(
             OutboxRow(holding.partition, holding.outbox_position, topic, key, pack_headers(headers), value)
         )
 
     def freeze(self) -> tuple[WriteSet, list[Held]]:
         """The write set as bytes, and the items that stay pinned until its outcome is known."""
-        live = {partition: holding for partition, holding in self._holdings.items() if not holding.lost}
-        items = [_item_row(p, held) for (p, _), held in self._touched.items() if p in live]
-        history = [
-            HistoryRow(p, key, live[p].revision, _PACK.encode(events))
-            for (p, key), events in self._events.items()
-            if p in live
-        ]
-        outbox = [row for row in self._outbox if row.partition in live]
-        moves = [_move(live[partition]) for partition in sorted(live)]
-        for holding in live.values():
+        moves: list[Move] = []
+        items: list[ItemRow] = []
+        history: list[HistoryRow] = []
+        outbox: list[OutboxRow] = []
+        free: dict[int, int] = {}
+        live = [(holding, part) for holding, part in self._parts.items() if not holding.lost]
+        for holding, part in sorted(live, key=lambda pair: pair[0].partition):
+            number, revision = holding.partition, holding.revision
+            moves.append(_move(holding))
+            items += [_item_row(number, held) for held in part.touched.values()]
+            history += [HistoryRow(number, key, revision, _PACK.encode(events)) for key, events in part.events.items()]
+            outbox += part.outbox
+            free[number] = holding.outbox_position + 1
+            # Should the database refuse some of its items, their events become dead letters in their stead.
+            holding.outbox_position += sum(map(len, part.events.values()))
             holding.revision += 1
-        return WriteSet(tuple(moves), tuple(items), tuple(history), tuple(outbox)), list(self._touched.values())
+        pinned = [held for part in self._parts.values() for held in part.touched.values()]
+        return WriteSet(tuple(moves), tuple(items), tuple(history), tuple(outbox), free), pinned
+
+    def _part(self, holding: Holding) -> _Part:
+        part = self._parts.get(holding)
+        if part is None:
+            part = self._parts[holding] = _Part()
+        return part
 
 
 def _move(holding: Holding) -> Move:
@@ -104,7 +129,7 @@ def _move(holding: Holding) -> Move:
 
 def _item_row(partition: int, held: Held) -> ItemRow:
     states = 0
-    for clock in held.state.clocks:
+    for clock in ledger.told_clocks(held.state, held.ledger):
         states |= STATE_BITS[clock.state]
     return ItemRow(
         partition=partition,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -110,20 +112,19 @@ class Timer:
             if holding is None:
                 continue
             await self._load(holding, keys)
-            detected_at = self._now()
-            firing = Firing(evidence.through, detected_at, evidence.late_possible)
-            for key in keys:
-                self._fire(holding, key, firing)
+            if not holding.lost:
+                firing = Firing(evidence.through, self._now(), evidence.late_possible)
+                for key in keys:
+                    self._fire(holding, key, firing)
+            await asyncio.sleep(0)  # let leases be renewed, however much is due
         await self.close()
 
     async def close(self) -> None:
         """Correct what late evidence contradicts, freeze the write set and hand it to the lane."""
         begun = self._now()
         draft, self._draft = self._draft, Draft(self._topics.breaches)
-        for partition, held in draft.touched:
-            holding = self._holdings.partitions.get(partition)
-            if holding is not None:
-                self._settle(draft, holding, held)
+        for holding, held in draft.touched:
+            self._settle(draft, holding, held)
         write_set, pinned = draft.freeze()
         if write_set.moves:
             begun = self._took("freeze", begun)
@@ -201,6 +202,8 @@ class Timer:
         if held is None or held.next_due is None or held.next_due >= firing.evidence_through:
             self._metrics.fired.labels(outcome="stale").inc()
             return
+        if held.quarantined:  # an event of it could not be folded, and may be what the deadline waited for
+            firing = replace(firing, late_evidence_possible=True)
         held.ledger, outputs = ledger.outputs(key, held.state, held.ledger, firing)
         self._draft.touch(holding, held)
         self._draft.size += 1

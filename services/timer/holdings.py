@@ -9,12 +9,13 @@ import asyncio
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from sys import intern
 from typing import Final
 from zlib import crc32
 
 from services.timer.item import ItemState
-from services.timer.ledger import Ledger
+from services.timer.ledger import Ledger, told_clocks
 from shared.events import Event, Instant
 
 Deadline = tuple[Instant, int, str]  # when, partition, key of the item
@@ -31,16 +32,17 @@ class Held:
         self.state = state
         self.ledger = ledger
         self.next_due = next_due
-        self.open_clocks = open_clocks(state)  # as the partition counts them
+        self.open_clocks = open_clocks(state, ledger)  # as the partition counts them
         self.quarantined = False
         self.seen = b""  # a fingerprint of each event folded: one that is not in it is surely no repeat
         self.pins = 0  # write sets that hold it and are not committed: it must not be read back from the database
         self.recent: list[Event] = []  # events in those write sets, which the database may not show yet
 
 
-def open_clocks(state: ItemState) -> tuple[str, ...]:
-    """ "state/severity" of each clock that runs or is paused."""
-    return tuple(intern(f"{clock.state}/{clock.severity}") for clock in state.clocks if clock.stopped_at is None)
+def open_clocks(state: ItemState, ledger: Ledger) -> tuple[str, ...]:
+    """ "state/severity" of each clock that has not ended, as the world was told."""
+    clocks = told_clocks(state, ledger)
+    return tuple([intern(f"{clock.state}/{clock.severity}") for clock in clocks if clock.stopped_at is None])
 
 
 def fingerprint(event: Event) -> bytes:
@@ -73,7 +75,7 @@ class Holding:
 
     def recount(self, held: Held) -> None:
         """Let the count of open clocks follow what became of an item."""
-        after = open_clocks(held.state)
+        after = open_clocks(held.state, held.ledger)
         if after != held.open_clocks:
             self.open_clocks.subtract(held.open_clocks)
             self.open_clocks.update(after)
@@ -84,9 +86,9 @@ class Holding:
         surplus = len(self.items) - keep
         if surplus <= 0:
             return
-        for key in [held.key for held in self.items.values() if not held.pins][:surplus]:
+        for key in list(islice((held.key for held in self.items.values() if not held.pins), surplus)):
             del self.items[key]
-        self.complete = False
+            self.complete = False
 
 
 class Deadlines:

@@ -6,8 +6,9 @@ what is free or expired, and what was its own before a restart. One that has mor
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,6 +19,7 @@ from shared.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 RENEW_S: Final = 1.0
+AT_ONCE: Final = 4  # partitions that are begun with between two renewals
 
 
 class Leases(Protocol):
@@ -50,9 +52,10 @@ class Plan:
 def plan(leases: Sequence[Lease], instance: str, owned: frozenset[int], members: int) -> Plan:
     """Decide what to take and what to give back, so that *members* processes share the partitions evenly.
 
-    A process's own leases that it does not hold (it was killed and came back under its name) are taken at once.
+    Shares differ by one at most. A process's own leases that it does not hold (it was killed and came back under its
+    name) are taken at once.
     """
-    share = math.ceil(len(leases) / max(members, 1))
+    share = _share(leases, instance, len(owned), members)
     mine = [lease.partition for lease in leases if lease.partition not in owned and lease.owner == instance]
     free = [
         lease.partition
@@ -64,6 +67,20 @@ def plan(leases: Sequence[Lease], instance: str, owned: frozenset[int], members:
     wanted = [*mine, *free[turn:], *free[:turn]]
     surplus = max(0, len(owned) - share)
     return Plan(take=tuple(wanted[: max(0, share - len(owned))]), release=tuple(sorted(owned, reverse=True)[:surplus]))
+
+
+def _share(leases: Sequence[Lease], instance: str, owned: int, members: int) -> int:
+    # Where the shares do not come out even, as many processes as are left over may have one more. Who has it keeps it;
+    # of too many, because two took one at the same time, those whose names come first do.
+    least, left_over = divmod(len(leases), max(members, 1))
+    if not left_over:
+        return least
+    counts = Counter(lease.owner for lease in leases if lease.owner is not None and not lease.expired)
+    counts[instance] = owned
+    ahead = sorted(name for name, count in counts.items() if count > least)
+    if instance in ahead:
+        return least + (ahead.index(instance) < left_over)
+    return least + (len(ahead) < left_over)
 
 
 class Ownership:
@@ -86,36 +103,47 @@ class Ownership:
         self.epochs: dict[int, int] = {}  # partition -> epoch of what is ours
 
     async def round(self) -> float:
-        """Renew, take, release; the seconds until the next round."""
+        """Renew, take, release; the seconds until the next round.
+
+        Beginning with a partition takes time, and meanwhile the others must be renewed, so a round begins with a few.
+        """
         try:
             await self._renew()
             members = await self._store.beat(self._instance)
             decided = plan(await self._store.leases(), self._instance, frozenset(self.epochs), members)
-            for partition in decided.release:
-                await self.release(partition)
-            for partition in decided.take:
+            await self.release(decided.release)
+            for partition in decided.take[:AT_ONCE]:
                 await self._take(partition)
         except Unavailable as exc:
             # Without the database nothing can be written, by this process or by one that takes over meanwhile.
             log.warning("leases wait", error=str(exc))
-        return RENEW_S
+            return RENEW_S
+        return RENEW_S if len(decided.take) <= AT_ONCE else 0.0
 
-    async def release(self, partition: int) -> None:
-        """Finish with a partition and give it back."""
-        epoch = self.epochs.pop(partition)
-        await self._given_up(partition)
-        await self._store.release(self._instance, partition, epoch)
-        log.info("partition released", partition=partition, epoch=epoch)
+    async def release(self, partitions: Iterable[int]) -> None:
+        """Finish with partitions, all at the same time, and give them back."""
+        async with asyncio.TaskGroup() as group:
+            for partition in partitions:
+                group.create_task(self._release(partition))
 
     async def release_all(self) -> None:
-        """Give everything back, at a clean stop."""
-        for partition in sorted(self.epochs):
-            await self.release(partition)
+        """Give everything back, at a clean stop; what cannot be given back expires by itself."""
+        await self.release(sorted(self.epochs))
 
     def forget(self, partition: int) -> None:
         """Note that a partition is no longer ours."""
         if self.epochs.pop(partition, None) is not None:
             self._lost(partition)
+
+    async def _release(self, partition: int) -> None:
+        epoch = self.epochs.pop(partition)
+        await self._given_up(partition)
+        try:
+            await self._store.release(self._instance, partition, epoch)
+        except Unavailable as exc:
+            log.warning("a lease was not given back, it expires", partition=partition, error=str(exc))
+            return
+        log.info("partition released", partition=partition, epoch=epoch)
 
     async def _renew(self) -> None:
         if not self.epochs:
@@ -127,7 +155,8 @@ class Ownership:
 
     async def _take(self, partition: int) -> None:
         lease = await self._store.take(self._instance, partition)
-        if lease is not None:
-            self.epochs[partition] = lease.epoch
-            await self._taken(lease)
-            log.info("partition taken", partition=partition, epoch=lease.epoch, next_offset=lease.next_offset)
+        if lease is None:
+            return
+        await self._taken(lease)  # when that fails, the lease is still ours, and is taken again in the next round
+        self.epochs[partition] = lease.epoch
+        log.info("partition taken", partition=partition, epoch=lease.epoch, next_offset=lease.next_offset)

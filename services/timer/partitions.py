@@ -10,9 +10,9 @@ import structlog
 
 from services.timer.evidence import Brokers
 from services.timer.handlers import held_of
-from services.timer.holdings import Holding, Holdings, kind_of
+from services.timer.holdings import Deadline, Holding, Holdings, kind_of
 from services.timer.store import Lease
-from services.timer.write_set import ItemRow, OutboxRow
+from services.timer.write_set import ItemRow
 from shared.errors import Unavailable
 from shared.events import SECOND, Instant, Span
 from shared.kafka.connection import Place
@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 SMALL: Final = 2_000  # items up to which a partition is loaded whole, so that no new item needs to be looked up
 HORIZON: Final[Span] = 600 * SECOND
 MOVE_HORIZON_S: Final = 120.0
+LAST_WORDS_S: Final = 1.0  # how long a partition that is given up waits for Kafka
 
 
 class Rows(Protocol):
@@ -30,11 +31,11 @@ class Rows(Protocol):
     async def partition_items(self, partition: int) -> list[ItemRow]:
         """All items."""
 
-    async def deadlines(self, partitions: Sequence[int], horizon: Instant) -> list[tuple[Instant, int, str]]:
+    async def deadlines(self, partitions: Sequence[int], horizon: Instant) -> list[Deadline]:
         """What is due up to the horizon."""
 
-    async def outbox(self, partition: int, after: int) -> list[OutboxRow]:
-        """What is not published yet."""
+    async def outbox_end(self, partition: int) -> int:
+        """The highest position in the outbox."""
 
 
 class Reading(Protocol):
@@ -50,13 +51,13 @@ class Reading(Protocol):
 class Publishing(Protocol):
     """Where committed rows go."""
 
-    def add(self, rows: Sequence[OutboxRow]) -> None:
-        """Take committed rows."""
+    def resume(self, partition: int, after: int) -> None:
+        """Publish what is in the outbox beyond a position."""
 
     def drop(self, partition: int) -> None:
         """Forget a partition."""
 
-    async def drained(self) -> None:
+    async def drained(self, partition: int) -> None:
         """Wait until everything is published."""
 
 
@@ -95,29 +96,36 @@ class Partitions:
         self._horizon: Instant | None = None
 
     async def begin(self, lease: Lease) -> None:
-        """Hold a partition that was just taken: everything is loaded after its epoch was raised."""
+        """Hold a partition that was just taken: everything is loaded after its epoch was raised.
+
+        Raises:
+            Unavailable: something did not answer; nothing is held then.
+        """
+        partition = lease.partition
+        offset = await self._offset(lease)
+        holding = await self._loaded(lease)
+        # Should the horizon move while these are loaded, the next move brings what lies between, long before it is due.
+        deadlines = await self._rows.deadlines([partition], self._reach())
+        self._holdings.partitions[partition] = holding
+        self._remember(deadlines)
+        self._relay.resume(partition, lease.published_through)
+        if offset is not None:
+            holding.folded_to = offset
+            self._reading.add(partition, offset)
+        self._metrics.epoch.labels(partition=partition).set(lease.epoch)
+
+    async def _loaded(self, lease: Lease) -> Holding:
         partition = lease.partition
         holding = Holding(partition, lease.epoch, revision=lease.revision, next_offset=lease.next_offset)
         holding.published_through = lease.published_through
         holding.item_count = lease.items
         holding.open_clocks.update(lease.open_clocks)
-        waiting = await self._rows.outbox(partition, lease.published_through)
-        holding.outbox_position = max([lease.published_through, *(row.position for row in waiting)])
+        holding.outbox_position = max(lease.published_through, await self._rows.outbox_end(partition))
         if lease.items <= SMALL:
             for row in await self._rows.partition_items(partition):
                 holding.use(held_of(row))
             holding.complete = True
-        offset = await self._offset(lease)
-        self._holdings.partitions[partition] = holding
-        self._relay.add(waiting)
-        if self._horizon is None:
-            await self.move_horizon()
-        else:
-            await self._load_deadlines([partition], self._horizon)
-        if offset is not None:
-            holding.folded_to = offset
-            self._reading.add(partition, offset)
-        self._metrics.epoch.labels(partition=partition).set(lease.epoch)
+        return holding
 
     def lose(self, partition: int) -> None:
         """Drop everything of a partition that another process owns now."""
@@ -132,10 +140,11 @@ class Partitions:
         self._reading.remove(partition)
         await self._lane.drained()
         try:
-            async with asyncio.timeout(1.0):
-                await self._relay.drained()
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._relay.drained(partition)
         except TimeoutError:
-            self._relay.drop(partition)  # the next owner publishes what is left in the outbox
+            log.warning("records stay in the outbox for the next owner", partition=partition)
+        self._relay.drop(partition)
         self._holdings.drop(partition)
         self._metrics.epoch.labels(partition=partition).set(0)
 
@@ -145,23 +154,29 @@ class Partitions:
         First the horizon is raised, so that what is folded from now on is added; then the write sets folded before
         are waited for, so that the database shows the others; only then it is asked, without a lower bound.
         """
-        horizon = self._now() + HORIZON
-        self._horizon = horizon
-        for deadlines in self._holdings.deadlines.values():
-            deadlines.horizon = horizon
+        horizon = self._raise_horizon()
         try:
             await self._lane.drained()
-            await self._load_deadlines(list(self._holdings.partitions), horizon)
+            self._remember(await self._rows.deadlines(list(self._holdings.partitions), horizon))
         except Unavailable as exc:
             log.warning("the horizon of deadlines stays", error=str(exc))
             return 1.0
         return MOVE_HORIZON_S
 
-    async def _load_deadlines(self, partitions: Sequence[int], horizon: Instant) -> None:
-        entries = await self._rows.deadlines(partitions, horizon)
-        by_kind: dict[str, list[tuple[Instant, int, str]]] = {kind: [] for kind in self._holdings.deadlines}
+    def _reach(self) -> Instant:
+        return self._raise_horizon() if self._horizon is None else self._horizon
+
+    def _raise_horizon(self) -> Instant:
+        self._horizon = horizon = self._now() + HORIZON
+        for deadlines in self._holdings.deadlines.values():
+            deadlines.horizon = horizon
+        return horizon
+
+    def _remember(self, entries: Sequence[Deadline]) -> None:
+        by_kind: dict[str, list[Deadline]] = {kind: [] for kind in self._holdings.deadlines}
         for entry in entries:
-            by_kind[kind_of(entry[2])].append(entry)
+            if entry[1] in self._holdings.partitions:  # else it was lost meanwhile
+                by_kind[kind_of(entry[2])].append(entry)
         for kind, some in by_kind.items():
             self._holdings.deadlines[kind].extend(some)
 

@@ -52,15 +52,16 @@ class TimerService:
         self._reader = Reader(settings.connection, settings.topics.events, "timer")
         self._offsets = Offsets(settings.connection, "timer-evidence")
         self._holdings = Holdings()
-        self._published: dict[int, int] = {}
+        self._published: dict[tuple[int, int], int] = {}  # (partition, epoch) -> outbox position
         self._connect_lane()
         self._connect_partitions()
         self._connect_watches()
 
     def _connect_lane(self) -> None:
         """Records to write sets, write sets to the database, what they publish to Kafka."""
-        self._relay = Relay(self._producer, published=self._note_published)
-        self._lane = Lane(self._store, published=self._relay.add, lost=self._forget)
+        topics = self._settings.topics
+        self._relay = Relay(self._producer, self._store, published=self._note_published, metrics=self._metrics)
+        self._lane = Lane(self._store, published=self._relay.add, lost=self._forget, topics=topics)
         self._timer = Timer(
             holdings=self._holdings,
             items=self._store,
@@ -154,12 +155,18 @@ class TimerService:
                     reload_on_change(self._settings.policies, self._policies.register, signals, metrics=self._metrics),
                     *(every(watch.round, stop) for watch in self._watches),
                 )
-                await self._ownership.release_all()
-                await self._leases.leave(self._settings.instance)
+                await self._leave()
             finally:
                 draining.set()
 
-        await together(draining, work(), self._lane.run(draining), self._relay.run(draining))
+        await together(draining, work(), self._lane.run(draining, stop), self._relay.run(draining))
+
+    async def _leave(self) -> None:
+        await self._ownership.release_all()
+        try:
+            await self._leases.leave(self._settings.instance)
+        except Unavailable as exc:
+            log.warning("the leases were not given back, they expire", error=str(exc))
 
     async def stop(self) -> None:
         """Disconnect; the producer first, so that a fenced process sends nothing more."""
@@ -200,7 +207,7 @@ class TimerService:
         holding = self._holdings.partitions.get(partition)
         if holding is not None:
             holding.published_through = position
-            self._published[partition] = position
+            self._published[partition, holding.epoch] = position
 
     async def _trim(self) -> float:
         published, self._published = self._published, {}

@@ -23,9 +23,18 @@ WITH wanted AS (
     ORDER BY l.partition FOR UPDATE OF l
 )
 UPDATE timer.lease l SET revision = w.revision + 1, next_offset = w.next_offset, items = w.items,
-    published_through = w.published_through, open_clocks = w.open_clocks::jsonb
+    published_through = greatest(l.published_through, w.published_through), open_clocks = w.open_clocks::jsonb
 FROM wanted w, locked WHERE l.partition = w.partition AND locked.partition = w.partition
 RETURNING l.partition
+"""
+# A position is never given out twice, so it must be known which were, also when the rows are gone.
+_TRIM = """
+WITH ours AS (
+    UPDATE timer.lease l SET published_through = greatest(l.published_through, p.position)
+    FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS p(partition, epoch, position)
+    WHERE l.partition = p.partition AND l.epoch = p.epoch RETURNING l.partition, l.published_through
+)
+DELETE FROM timer.outbox o USING ours WHERE o.partition = ours.partition AND o.position <= ours.published_through
 """
 _STAGE = """
 CREATE TEMP TABLE IF NOT EXISTS staged_item (partition int, key text, state bytea, ledger bytea, next_due bigint,
@@ -85,13 +94,22 @@ class TimerStore:
             moved = await connection.fetch(_MOVE, *_columns(write_set.moves, 7))
             if len(moved) != len(write_set.moves):
                 raise Fenced(f"{len(write_set.moves) - len(moved)} of {len(write_set.moves)} leases are not ours")
-            await _write_items(connection, write_set.items)
-            if write_set.history:
-                await connection.copy_records_to_table("history", records=write_set.history, schema_name="timer")
-            if write_set.outbox:
-                await connection.copy_records_to_table(
-                    "outbox", records=write_set.outbox, columns=OutboxRow._fields, schema_name="timer"
-                )
+            await _write_rows(connection, write_set)
+
+    async def try_out(self, write_set: WriteSet) -> None:
+        """Write the rows, without the moves, and take them back.
+
+        Raises:
+            BadData: the database refuses a value.
+            Unavailable: the database did not answer.
+        """
+        async with self._connection("try out a batch") as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await _write_rows(connection, write_set)
+            finally:
+                await transaction.rollback()
 
     async def standing(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         """partition -> (epoch, revision) as the database has them."""
@@ -101,13 +119,13 @@ class TimerStore:
             )
         return {row["partition"]: (row["epoch"], row["revision"]) for row in rows}
 
-    async def trim_outbox(self, published: Mapping[int, int]) -> None:
-        """Delete what was published: partition -> position, that one included."""
+    async def trim_outbox(self, published: Mapping[tuple[int, int], int]) -> None:
+        """Delete what was published: (partition, epoch) -> position, that one included; of other epochs nothing."""
         async with self._connection("trim the outbox") as connection:
             await connection.execute(
-                "DELETE FROM timer.outbox o USING unnest($1::int[], $2::bigint[]) AS p(partition, position)"
-                " WHERE o.partition = p.partition AND o.position <= p.position",
-                list(published),
+                _TRIM,
+                [partition for partition, _ in published],
+                [epoch for _, epoch in published],
                 list(published.values()),
             )
 
@@ -151,16 +169,36 @@ class TimerStore:
             )
         return [tuple(row) for row in rows]
 
-    async def outbox(self, partition: int, after: int) -> list[OutboxRow]:
-        """What was committed beyond a position, in order."""
+    async def outbox(self, partition: int, after: int, most: int) -> list[OutboxRow]:
+        """The first *most* rows that were committed beyond a position, in order."""
         async with self._connection("load the outbox") as connection:
             rows = await connection.fetch(
                 "SELECT partition, position, topic, key, headers, value FROM timer.outbox"
-                " WHERE partition = $1 AND position > $2 ORDER BY position",
+                " WHERE partition = $1 AND position > $2 ORDER BY position LIMIT $3",
                 partition,
                 after,
+                most,
             )
         return [OutboxRow(*row) for row in rows]
+
+    async def outbox_end(self, partition: int) -> int:
+        """The highest position in a partition's outbox; 0 when it is empty."""
+        async with self._connection("read the outbox's end") as connection:
+            return int(
+                await connection.fetchval(
+                    "SELECT coalesce(max(position), 0) FROM timer.outbox WHERE partition = $1", partition
+                )
+            )
+
+
+async def _write_rows(connection: Any, write_set: WriteSet) -> None:
+    await _write_items(connection, write_set.items)
+    if write_set.history:
+        await connection.copy_records_to_table("history", records=write_set.history, schema_name="timer")
+    if write_set.outbox:
+        await connection.copy_records_to_table(
+            "outbox", records=write_set.outbox, columns=OutboxRow._fields, schema_name="timer"
+        )
 
 
 async def _write_items(connection: Any, items: Sequence[ItemRow]) -> None:

@@ -49,13 +49,15 @@ class Turns:
         self._room = asyncio.Event()
         self._room.set()
         self._ended = False
-        self.folded = asyncio.Event()  # set after records were folded, or a partition's end was reached without any
+        self.folded = asyncio.Event()  # wakes its waiters when records were folded, or an end was reached without any
 
     async def take_in(self, polled: Mapping[int, Sequence[Record]], ends: Mapping[int, int]) -> None:
         """Queue what was read; *ends* are the positions of partitions with nothing left to read.
 
         Waits while too much is queued already.
         """
+        if self._ended:
+            return
         for partition, records in polled.items():
             holding = self._holdings.partitions.get(partition)
             if holding is not None:
@@ -69,8 +71,11 @@ class Turns:
         await self._room.wait()
 
     async def fire(self, entries: Sequence[Deadline], evidence: Evidence) -> None:
-        """Have deadlines fired between two slices of records; returns once they are in the write lane."""
-        if not entries:
+        """Have deadlines fired between two slices of records; returns once they are in the write lane.
+
+        After the end nothing fires: whoever owns the partitions next finds what is due.
+        """
+        if not entries or self._ended:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._firings.append((entries, evidence, done))
@@ -91,15 +96,17 @@ class Turns:
         """Take turns until *stop* is set; what was folded by then is handed to the lane."""
         stopping = asyncio.create_task(stop.wait())
         try:
-            while not stop.is_set():
+            while not stop.is_set() or self._asked:
                 await self._turn(stopping)
             await self._work.close()
         finally:
+            self._ended = True
             stopping.cancel()
             self._room.set()
-            self._ended = True
-            for done in [*(each[-1] for each in self._firings), *(each[-1] for each in self._asked)]:
-                done.cancel()
+            left = [done for _, _, done in self._firings] + [done for _, done in self._asked]
+            for done in left:
+                if not done.done():
+                    done.set_result(None)
 
     async def _turn(self, stopping: asyncio.Task[bool]) -> None:
         if self._asked:
@@ -128,7 +135,7 @@ class Turns:
         self._count -= len(some)
         if self._count < READ_AHEAD:
             self._room.set()
-        self.folded.set()
+        self._tell_folded()
         full = self._work.drafted >= CLOSE_AT
         if full or (not self._records and self._lane_idle()):
             await self._work.close()
@@ -147,7 +154,11 @@ class Turns:
             holding = self._holdings.partitions.get(partition)
             if holding is not None:
                 holding.folded_to = max(holding.folded_to, end)
+        self._tell_folded()
+
+    def _tell_folded(self) -> None:
         self.folded.set()
+        self.folded.clear()
 
 
 async def _answered(call: Awaitable[None], done: asyncio.Future[None]) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from services.timer.clock import Clock
 from services.timer.item import ItemState
-from services.timer.ledger import Ledger, clock_id
+from services.timer.ledger import Ledger, clock_id, told_clocks
 from shared.events import SECOND, Instant, rfc3339
 
 ClockState = Literal["running", "paused", "met", "breached", "abandoned", "cancelled"]
@@ -70,21 +70,21 @@ class ItemView(BaseModel):
 
 def item_view(key: str, state: bytes, ledger: bytes, *, quarantined: bool) -> ItemView:
     """The item as its row says it is."""
-    facts = _STATE.decode(state)
+    facts, told = _STATE.decode(state), _LEDGER.decode(ledger)
     return ItemView(
         item=key,
         stage=facts.stage,
         attributes=facts.attributes,
         last_event_at=rfc3339(facts.order[0]) if facts.order else None,
-        published=_LEDGER.decode(ledger).sequence,
+        published=told.sequence,
         quarantined=quarantined,
-        clocks=[clock_view(key, clock) for clock in facts.clocks],
+        clocks=[clock_view(key, clock) for clock in told_clocks(facts, told)],
     )
 
 
-def clocks_of(key: str, state: bytes) -> list[ClockView]:
+def clocks_of(key: str, state: bytes, ledger: bytes) -> list[ClockView]:
     """All clocks of an item."""
-    return [clock_view(key, clock) for clock in _STATE.decode(state).clocks]
+    return [clock_view(key, clock) for clock in told_clocks(_STATE.decode(state), _LEDGER.decode(ledger))]
 
 
 def clock_view(key: str, clock: Clock) -> ClockView:

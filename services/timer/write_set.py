@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -64,6 +64,8 @@ class WriteSet:
     items: tuple[ItemRow, ...] = ()
     history: tuple[HistoryRow, ...] = ()
     outbox: tuple[OutboxRow, ...] = ()
+    # partition -> the first of the outbox positions that stay free behind it, one for each event in it
+    free: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def expected(self) -> Mapping[int, tuple[int, int]]:

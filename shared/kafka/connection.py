@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from aiokafka import errors as kafka_errors
 
-from shared.errors import Refused, Unavailable
+from shared.errors import Refused, TooLarge, Unavailable
 from shared.events import Headers
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ _REFUSALS: Final = (
     kafka_errors.TopicAuthorizationFailedError,
     kafka_errors.GroupAuthorizationFailedError,
     kafka_errors.ClusterAuthorizationFailedError,
-    kafka_errors.MessageSizeTooLargeError,
     kafka_errors.InvalidTopicError,
     kafka_errors.UnsupportedVersionError,
     kafka_errors.OffsetOutOfRangeError,
@@ -91,6 +90,8 @@ def translated(what: str) -> Iterator[None]:
     """Raise the client's errors as Unavailable (try again) or Refused (do not)."""
     try:
         yield
+    except kafka_errors.MessageSizeTooLargeError as exc:
+        raise TooLarge(f"{what}: {exc!r}") from exc
     except _REFUSALS as exc:
         raise Refused(f"{what}: {exc!r}") from exc
     except (kafka_errors.KafkaError, kafka_errors.IllegalOperation, OSError, TimeoutError) as exc:

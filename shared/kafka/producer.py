@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from shared.errors import Refused, Unavailable
+from shared.errors import TooLarge, Unavailable
 from shared.kafka.connection import Connection, Outgoing, limited, translated, within
 
 
@@ -88,7 +88,8 @@ class Producer:
 
         Raises:
             Unavailable: some may not have been written; the same records may be sent again.
-            Refused: a record is too large, or the topic may not be written.
+            TooLarge: a record is larger than the topic takes; nothing is known of the others.
+            Refused: the topic may not be written.
         """
         await self._settle()
         count = await self.partitions(topic)
@@ -119,7 +120,7 @@ class Producer:
                 continue
             batches[partition].append(producer.create_batch())
             if batches[partition][-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
-                raise Refused(f"a record of {len(value or b'')} bytes does not fit into a batch for {topic}")
+                raise TooLarge(f"a record of {len(value or b'')} bytes does not fit into a batch for {topic}")
         return batches
 
     async def _send_partition(self, topic: str, partition: int, batches: list[Any]) -> list[asyncio.Future[Any]]:
