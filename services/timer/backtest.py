@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
+from typing import NamedTuple
 
 from services.timer import fold, ledger
 from services.timer.clock import Clock, State, counted, run_out
@@ -16,8 +16,7 @@ from services.timer.policy import Rulebook
 from shared.events import Event, Instant, Span
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One clock as of the end of a backtest."""
 
     item: str
@@ -34,8 +33,7 @@ class Row:
     paused: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """An event, and when it became known."""
 
     at: Instant

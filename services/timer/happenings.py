@@ -88,7 +88,7 @@ def _reopen_clock(step: Step, place: int, clock: Clock) -> None:
         case "resume":
             step.clocks[place] = take_up(clock, step.at, step.hours(clock))
         case "restart":
-            step.begin(clock.metric)
+            step.begin(clock.metric, step.rules_now)
         case "ignore":
             pass
 

@@ -151,17 +151,18 @@ class Step:
     def start(self, occurrence: Occurrence) -> None:
         """Begin the cycles that an occurrence starts, of those that any policy measures and that are not open."""
         if self.stage == "open":
-            for metric in self.rules_now.starting.get((self.event.kind, occurrence), ()):
-                self.begin(metric.name)
+            rules = self.rules_now
+            for metric in rules.starting.get((self.event.kind, occurrence), ()):
+                self.begin(metric.name, rules)
 
-    def begin(self, metric: str) -> None:
+    def begin(self, metric: str, rules: Rules) -> None:
         """Begin a cycle by the event, unless one is open."""
         if not self.is_open(metric):
-            self.open(self.new_cycle(metric), self.rules_now)
+            self.open(self.new_cycle(metric, rules), rules)
 
-    def new_cycle(self, metric: str) -> Cycle:
+    def new_cycle(self, metric: str, rules: Rules) -> Cycle:
         """A cycle that starts by the event."""
-        return Cycle(metric, self.at, self.event.source, self.event.id, self.rules_now.version)
+        return Cycle(metric, self.at, self.event.source, self.event.id, rules.version)
 
     def open(self, cycle: Cycle, rules: Rules) -> None:
         """Give a cycle its clocks: the winner's, if there is one, and those beside it."""

@@ -62,7 +62,7 @@ def _change_terms(step: Step, place: int, clock: Clock, terms: Terms) -> None:
 def _restart(step: Step, place: int, clock: Clock) -> None:
     step.end(place, clock, "cancelled")
     rules = step.rules_now
-    cycle = step.new_cycle(clock.metric)
+    cycle = step.new_cycle(clock.metric, rules)
     terms = _terms(clock, step.options(rules, clock.metric))
     if terms is not None:
         step.add_clock(cycle, terms)
