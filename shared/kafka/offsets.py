@@ -12,6 +12,7 @@ from shared.errors import Refused, Unavailable
 from shared.kafka.connection import Connection, Place, limited, within
 
 TROUBLE_TIMEOUT_S: Final = 2.0  # who asks for readiness asks often, and does not wait long
+APPEAR_S: Final = 5.0
 
 
 class Offsets:
@@ -56,24 +57,33 @@ class Offsets:
     async def require(self, topics: Iterable[str]) -> None:
         """Make sure that *topics* exist: a client that subscribes to one that does not waits for it for ever.
 
+        A topic that was just created is not known to every broker at once, so a few seconds are given.
+
         Raises:
             Refused: some do not exist; names them.
             Unavailable: no broker answers.
         """
-        missing = [topic for topic, count in (await self.counts(topics)).items() if not count]
-        if missing:
-            raise Refused(f"no such topic: {', '.join(missing)} (`./plazo migrate` creates Plazo's own topics)")
+        missing = list(topics)
+        try:
+            async with asyncio.timeout(APPEAR_S):
+                while missing := await self._missing(missing):  # noqa: ASYNC110 # brokers have no way to tell
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise Refused(_no_such(missing)) from None
+
+    async def _missing(self, topics: Iterable[str]) -> list[str]:
+        return [topic for topic, count in (await self.counts(topics)).items() if not count]
 
     async def trouble(self, topics: Iterable[str]) -> str | None:
         """What is wrong with the brokers or with *topics*, for a person; None when all is well."""
         try:
             async with asyncio.timeout(TROUBLE_TIMEOUT_S):
-                await self.require(topics)
+                missing = await self._missing(topics)
         except (Unavailable, Refused) as exc:
             return str(exc)
         except TimeoutError:
             return f"Kafka at {self._connection.bootstrap} does not answer within {TROUBLE_TIMEOUT_S} s"
-        return None
+        return _no_such(missing) if missing else None
 
     async def ends(self, places: Sequence[Place]) -> dict[Place, int]:
         """The end offset of each place under read_committed.
@@ -145,3 +155,7 @@ class Offsets:
             await within(consumer.stop(), seconds=2.0)
             raise
         return consumer
+
+
+def _no_such(topics: Sequence[str]) -> str:
+    return f"no such topic: {', '.join(topics)} (`./plazo migrate` creates Plazo's own topics)"
