@@ -42,5 +42,6 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiokafka", "uvicorn", "watchfiles", "alembic"):
+    # httpx2 would tell the address of every webhook, and an address can be a secret.
+    for noisy in ("aiokafka", "uvicorn", "watchfiles", "alembic", "httpx2"):
         logging.getLogger(noisy).setLevel(max(root.level, logging.ERROR))
