@@ -16,6 +16,8 @@ import typer
 from shared.errors import BadDocument, PlazoError
 
 COMMANDS: Final = {  # name, which is the module's name too -> what it does, for the list of commands
+    "run": "Run the whole system on this machine, until Ctrl-C.",
+    "tail": "Show breaches, warnings and corrections as they are published.",
     "lint": "Check policy files and routes, and find what in them cannot be meant.",
     "backtest": "Run recorded events through policies: what each clock would have done.",
     "hours": "Ask a calendar: add business time, measure it, find the next opening.",

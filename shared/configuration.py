@@ -139,6 +139,8 @@ def _value(environment: Mapping[str, str], variable: str) -> str | None:
 
 
 def _sentence(place: tuple[int | str, ...], message: str) -> str:
+    if not place:  # about several variables, which the message names
+        return message.removeprefix("Value error, ")
     variable, *rest = map(str, place)
     inner = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in rest)
     text = "is required" if message == "Field required" else message.removeprefix("Value error, ")

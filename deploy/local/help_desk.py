@@ -17,6 +17,8 @@ from shared.events import SECOND, Event, Instant, Kind, Span, parse_instant
 SOURCE: Final = "/demo/help-desk"
 LATE: Final = 0.25  # of what agents do comes too late
 _OPENING: Final = parse_instant("2026-01-01T00:00:00Z")
+_PREFIX: Final = "demo-"
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NUMBERS_A_SECOND: Final = 2  # more than items arrive, so that numbers only grow, from one run to the next too
 _AGENTS: Final = ("ana", "bruno", "carla", "diego", "elena", "farid")
 _CUSTOMERS: Final = ("acme", "casa-verde", "lumen-bank", "norte-freight", "orbital", "pan-y-sal")
@@ -133,7 +135,7 @@ class Desk:
 
     def __init__(self, chance: Random, opened_at: Instant) -> None:
         self._chance = chance
-        self._number = (opened_at - _OPENING) // SECOND * _NUMBERS_A_SECOND
+        self._first = self._number = (opened_at - _OPENING) // SECOND * _NUMBERS_A_SECOND
         self._told = 0  # breaks ties between events of the same instant: the order in which they were told
         self._events: list[tuple[Instant, int, Event]] = []
         self._arrivals: list[tuple[Instant, Kind]] = []
@@ -160,16 +162,26 @@ class Desk:
                 happened.append(heapq.heappop(self._events)[2])
         return happened
 
+    def is_from_before(self, subject: str) -> bool:
+        """Whether the item is one of a desk that closed before this one opened: its story goes on nowhere."""
+        number = subject.removeprefix(_PREFIX)
+        return number not in ("", subject) and set(number) <= set(_DIGITS) and int(number, 36) <= self._first
+
     def _gap(self, kind: Kind) -> Span:
         return max(1, round(self._chance.expovariate(1 / _GAPS_S[kind]) * SECOND))
 
     def _begin(self, kind: Kind, at: Instant, *, late: float) -> None:
         self._number += 1
-        story = Story(kind, f"{self._number}", at, self._chance)
+        story = Story(kind, _PREFIX + _written(self._number), at, self._chance)
         _TELLERS[kind](story, late)
         for event in story.events:
             self._told += 1
             heapq.heappush(self._events, (event.time, self._told, event))
+
+
+def _written(number: int) -> str:
+    rest, digit = divmod(number, len(_DIGITS))
+    return (_written(rest) if rest else "") + _DIGITS[digit]
 
 
 def _who(chance: Random) -> dict[str, Any]:

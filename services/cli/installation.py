@@ -10,7 +10,7 @@ from services.cli.topics_file import Topic, missing
 from services.timer.lease_store import LeaseStore
 from services.timer.query_store import QueryStore
 from shared.db import Database, migrate
-from shared.errors import Refused
+from shared.errors import Refused, Unavailable
 from shared.kafka.admin import Cluster, NewTopic
 
 
@@ -33,6 +33,11 @@ async def install_tables(database: Database) -> None:
     Raises:
         Unavailable, Refused: the database does not answer, or refuses a change.
     """
+    try:
+        await database.check()
+    except Unavailable as exc:
+        url = database.url
+        raise Unavailable(f"PostgreSQL at {url.host}:{url.port or 5432} does not answer: {exc}") from exc
     # The migrations run an event loop of their own, which needs a thread of its own.
     await asyncio.to_thread(migrate, database.url.render_as_string(hide_password=False))
 

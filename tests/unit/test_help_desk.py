@@ -105,6 +105,17 @@ def test_no_event_and_no_item_is_told_twice_also_not_by_a_desk_that_opens_later(
     assert {event.item for event in earlier}.isdisjoint(event.item for event in later)
 
 
+def test_a_desk_knows_the_items_of_the_desks_before_it() -> None:
+    later = Desk(Random(2), OPENED + 300 * SECOND)
+    assert all(later.is_from_before(event.subject) for event in told(1, 299))
+    assert not any(later.is_from_before(event.subject) for event in later.until(OPENED + 400 * SECOND))
+
+
+def test_a_desk_takes_nobody_elses_items_for_its_own() -> None:
+    desk = Desk(Random(1), OPENED)
+    assert not any(desk.is_from_before(subject) for subject in ("42", "demo-", "demo-A1", "demo-1.5", "demo-zzzzzzzz"))
+
+
 def test_the_desk_has_everything_that_a_desk_has() -> None:
     names = {event.type for event in told(7, 1200)}
     assert names >= {

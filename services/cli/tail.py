@@ -1,0 +1,115 @@
+"""`./plazo tail`: what happens to clocks, live."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+
+from services.cli.following import Start, follow, open_breaches
+from services.cli.lines import breach_line, cloud_event
+from services.cli.running import surroundings
+from services.notifier.routing import TYPE_NAMES
+from shared.cloudevents import BreachRecord
+from shared.configuration import CommonSettings, load
+from shared.lifecycle import Signals, run
+from shared.logs import configure
+
+_ENCODER: Final = msgspec.json.Encoder()
+_TYPES: Final = {short: full for full, short in TYPE_NAMES.items()}
+
+Show = Callable[[BreachRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which breaches are shown."""
+
+    types: frozenset[str] = frozenset()  # full names; none means all
+    item: str | None = None  # a pattern with * and ?, of the whole key or of the item's id alone
+
+    def takes(self, breach: BreachRecord) -> bool:
+        """Whether *breach* is one of them."""
+        if self.types and breach.type not in self.types:
+            return False
+        if self.item is None:
+            return True
+        return fnmatchcase(breach.data.item if "/" in self.item else breach.data.id, self.item)
+
+
+def wanted_types(names: Sequence[str]) -> frozenset[str]:
+    """The types that *names* say, in short (`breached`) or in full (`sla.clock.breached.v1`).
+
+    Raises:
+        typer.BadParameter: names one that does not exist.
+    """
+    found = {_TYPES.get(name, name) for name in names}
+    unknown = sorted(found - set(_TYPES.values()))
+    if unknown:
+        raise typer.BadParameter(f"expected {', '.join(_TYPES)}, got {', '.join(unknown)}", param_hint="--type")
+    return frozenset(found)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("tail")(tail)
+
+
+def tail(
+    json: Annotated[bool, typer.Option("--json", help="One CloudEvent a line, as JSON.")] = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Begin with what the topic holds already.")
+    ] = False,
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="warning, breached, stopped, cancelled or retracted; may be given several times."),
+    ] = None,
+    item: Annotated[
+        str | None, typer.Option(help="An item's id or its key tenant/kind/id; * and ? stand for anything.")
+    ] = None,
+) -> None:
+    """Show breaches, warnings and corrections as they are published, until Ctrl-C.
+
+    It needs KAFKA_BOOTSTRAP, or a `./plazo run` in the same folder.
+
+    \b
+    Example:
+      ./plazo tail --type breached --item 'default/ticket/*'
+    """
+    configure("error", "console", sys.stderr)
+    settings = load(CommonSettings, surroundings(os.environ))
+    wanted = Wanted(wanted_types(types or ()), item)
+    show = _show_json if json else partial(_show_line, Console(highlight=False, soft_wrap=True))
+    start: Start = "beginning" if from_beginning else "end"
+
+    async def main(signals: Signals) -> None:
+        reader = await open_breaches(settings.connection, settings.topics.breaches, start)
+        try:
+            await follow(reader, lambda breach: show(breach) if wanted.takes(breach) else None, signals.stop)
+        finally:
+            await reader.stop()
+
+    try:
+        status = run(main)
+    except BrokenPipeError:
+        # Whoever read the lines has seen enough; what Python would still write at its end has no reader either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    raise typer.Exit(status)
+
+
+def _show_json(breach: BreachRecord) -> None:
+    sys.stdout.write(_ENCODER.encode(cloud_event(breach)).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _show_line(console: Console, breach: BreachRecord) -> None:
+    console.print(breach_line(breach))
