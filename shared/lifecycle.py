@@ -167,6 +167,11 @@ async def watch_loop(metrics: Metrics, service: str, stop: asyncio.Event) -> Non
 
 
 def freeze() -> None:
-    """Leave everything that lives now out of the garbage collector's rounds; called once after start-up."""
+    """Leave everything that lives now out of the garbage collector's rounds; called once after start-up.
+
+    What comes later is looked through seldom: batches make objects by the ten thousand that hold no cycles, and looking
+    for some in them at Python's own thresholds takes a tenth of the time.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 50, 100)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from services.ingest.normalize import SOURCES, Origin
 from shared.cloudevents import Tenancy
@@ -40,19 +38,17 @@ class Settings(CommonSettings):
         5.0, gt=0, description="How long `POST /v1/events` waits for Kafka before it answers 503, in seconds."
     )
 
-    @model_validator(mode="after")
-    def _sources_are_known(self) -> Self:
-        for upstream in self.upstream_topics:
+    @field_validator("upstream_topics")
+    @classmethod
+    def _can_be_read(cls, upstream_topics: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
+        for upstream in upstream_topics:
             if upstream.format not in SOURCES:
-                known = ", ".join(SOURCES)
-                raise ValueError(
-                    f"UPSTREAM_TOPICS: {upstream.topic}: expected a format of {known}, got {upstream.format}"
-                )
-        topics = [upstream.topic for upstream in self.upstream]
-        repeated = {topic for topic in topics if topics.count(topic) > 1}
+                raise ValueError(f"{upstream.topic}: expected the format {', '.join(SOURCES)}, got {upstream.format}")
+        topics = [upstream.topic for upstream in upstream_topics]
+        repeated = sorted({topic for topic in topics if topics.count(topic) > 1})
         if repeated:
-            raise ValueError(f"UPSTREAM_TOPICS: {', '.join(sorted(repeated))}: each topic once")
-        return self
+            raise ValueError(f"each topic once: {', '.join(repeated)}")
+        return upstream_topics
 
     def origin(self, upstream: Upstream) -> Origin:
         """How the records of an upstream topic are read."""

@@ -94,6 +94,8 @@ def translated(what: str) -> Iterator[None]:
         raise TooLarge(f"{what}: {exc!r}") from exc
     except _REFUSALS as exc:
         raise Refused(f"{what}: {exc!r}") from exc
+    except kafka_errors.KafkaConnectionError as exc:
+        raise Unavailable(f"{what}: no broker answers") from exc
     except (kafka_errors.KafkaError, kafka_errors.IllegalOperation, OSError, TimeoutError) as exc:
         raise Unavailable(f"{what}: {exc!r}") from exc
 
