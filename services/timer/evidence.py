@@ -6,25 +6,27 @@ not "nothing to wait for": a partition that is missing, an error, an offset beyo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from shared.configuration import Upstream
-from shared.errors import PlazoError
-from shared.events import SECOND, Instant, Span
+from shared.errors import PlazoError, Unavailable
+from shared.events import Instant, Span
 from shared.kafka.connection import Place
 
 log = structlog.get_logger(__name__)
-COUNTS_AGE: Final[Span] = 5 * SECOND  # how old the partition counts of the upstream topics may be
+ANSWER_S: Final = 2.0  # a broker that answers does so in milliseconds; the client's own limits are far longer
 
 
 class Brokers(Protocol):
     """What the gate asks the brokers, over a connection that fetches nothing."""
 
-    async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has; 0 when it does not exist."""
+    async def counts(self, topics: Iterable[str]) -> Mapping[str, int]:
+        """How many partitions each topic has; 0 when it does not exist."""
 
     async def ends(self, places: Sequence[Place]) -> Mapping[Place, int]:
         """End offsets."""
@@ -37,11 +39,17 @@ class Brokers(Protocol):
 
 
 class Evidence(NamedTuple):
-    """The answer of the gate: everything up to *through* has been read once the own partitions are folded to *ends*."""
+    """What a firing rests on."""
 
-    through: Instant
-    ends: Mapping[int, int] | None  # partition -> offset; None: unknown, and waited for long enough
+    through: Instant  # everything that the brokers held then has been read
     late_possible: bool  # something was still missing when the wait was given up
+
+
+class Reading(NamedTuple):
+    """How far ingest has read what was held."""
+
+    missing: int  # records that it has not read yet
+    offsets: int  # the sum of its offsets, by which progress is seen
 
 
 class Hold:
@@ -50,86 +58,97 @@ class Hold:
     def __init__(self, longest: Span) -> None:
         self._longest = longest
         self._progress: int | None = None
-        self._since: Instant | None = None
+        self._looked: Instant = 0
+        self.since: Instant | None = None
+
+    def begin(self, at: Instant) -> None:
+        """Note since when something is missing, unless something was already when it was last looked at."""
+        if self.since is None or at - self._looked > self._longest:
+            self.since = at
+            self._looked = at
 
     def over(self, now: Instant, progress: int | None) -> bool:
-        """Whether to give up; *progress* grows while evidence comes in, and is None when nothing is known."""
-        advanced = progress is not None and (self._progress is None or progress > self._progress)
-        if advanced:
+        """Whether to give up; *progress* changes while evidence comes in, and is None when nothing is known."""
+        self.begin(now)
+        self._looked = now
+        if progress is not None and progress != self._progress:
             self._progress = progress
-        if advanced or self._since is None:
-            self._since = now
-        return now - self._since >= self._longest
+            self.since = now
+        return self.since is not None and now - self.since >= self._longest
 
     def clear(self) -> None:
         """Note that nothing is missing any more."""
-        self._progress = self._since = None
+        self._progress = self.since = None
 
 
 class Gate:
-    """Asks what upstream topics held at an instant, and waits until ingest has read it."""
+    """Asks what upstream topics hold, how far ingest has read it, and where our own partitions end."""
 
-    def __init__(
-        self,
-        brokers: Brokers,
-        upstream: Sequence[Upstream],
-        *,
-        group: str,
-        events_topic: str,
-        now: Callable[[], Instant],
-    ) -> None:
+    def __init__(self, brokers: Brokers, upstream: Sequence[Upstream], *, group: str, events_topic: str) -> None:
         self._brokers = brokers
         self._upstream = upstream
         self._group = group
         self._events_topic = events_topic
-        self._now = now
-        self._counts: dict[str, int] = {}
-        self._counted_at: Instant | None = None
 
     async def held(self, kinds: Collection[str]) -> dict[Place, int] | None:
         """The ends of every upstream partition that can carry an event of *kinds*; None when any is unknown."""
+        topics = [topic.topic for topic in self._upstream if not topic.kinds.isdisjoint(kinds)]
         try:
-            places = await self._places(kinds)
-            ends = await self._brokers.ends(places) if places else {}
+            async with _answered():
+                counts = await self._brokers.counts(topics)
+                if not all(counts.get(topic) for topic in topics):
+                    return None  # a topic that does not exist says nothing about what it would hold
+                places = [Place(topic, partition) for topic in topics for partition in range(counts[topic])]
+                return await self._ends(places)
         except PlazoError as exc:
             log.warning("no evidence", error=str(exc))
             return None
-        return {place: ends[place] for place in places} if places and all(p in ends for p in places) else None
 
-    async def missing(self, held: Mapping[Place, int]) -> int | None:
-        """How many records of *held* ingest has not read yet; None when it is not known."""
+    async def reading(self, held: Mapping[Place, int]) -> Reading | None:
+        """How much of what was *held* ingest has read; None when that is not known.
+
+        An offset beyond the end is one of another log: it says nothing about this one.
+        """
         try:
-            committed = await self._brokers.committed(self._group, list(held))
+            async with _answered():
+                committed = await self._brokers.committed(self._group, list(held))
+                known = {place: offset for place in held if (offset := committed.get(place)) is not None}
+                if len(known) < len(held):
+                    return None
+                # Ingest may have read on since the ends were asked for, so these are asked for again.
+                ahead = [place for place, offset in known.items() if offset > held[place]]
+                ends = await self._ends(ahead)
         except PlazoError as exc:
             log.warning("no evidence", error=str(exc))
             return None
-        behind = 0
-        for place, end in held.items():
-            offset = committed.get(place)
-            if offset is None:
-                return None
-            behind += max(0, end - offset)
-        return behind
+        if ends is None or any(known[place] > ends[place] for place in ahead):
+            return None
+        return Reading(sum(max(0, end - known[place]) for place, end in held.items()), sum(known.values()))
 
     async def own_ends(self, partitions: Collection[int]) -> dict[int, int] | None:
         """The ends of our partitions of the events topic; None when any is unknown.
 
-        Asked after `missing`, never beside it: what ingest read last is on the events topic only then.
+        Asked after `reading`, never beside it: what ingest read last is on the events topic only then.
         """
         try:
-            ends = await self._brokers.ends([Place(self._events_topic, partition) for partition in partitions])
+            async with _answered():
+                ends = await self._ends([Place(self._events_topic, partition) for partition in partitions])
         except PlazoError as exc:
             log.warning("no evidence", error=str(exc))
             return None
-        return {place.partition: end for place, end in ends.items()}
+        return None if ends is None else {place.partition: end for place, end in ends.items()}
 
-    async def _places(self, kinds: Collection[str]) -> list[Place]:
-        now = self._now()
-        if self._counted_at is None or now - self._counted_at > COUNTS_AGE:
-            self._counts = {topic.topic: await self._brokers.partitions(topic.topic) for topic in self._upstream}
-            self._counted_at = now
-        topics = [topic.topic for topic in self._upstream if not topic.kinds.isdisjoint(kinds)]
-        if any(not self._counts[topic] for topic in topics):
-            self._counted_at = None
-            return []  # a topic that does not exist says nothing about what it would hold
-        return [Place(topic, partition) for topic in topics for partition in range(self._counts[topic])]
+    async def _ends(self, places: Sequence[Place]) -> dict[Place, int] | None:
+        if not places:
+            return {}
+        ends = await self._brokers.ends(places)
+        return {place: ends[place] for place in places} if all(place in ends for place in places) else None
+
+
+@asynccontextmanager
+async def _answered() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            yield
+    except TimeoutError as exc:
+        raise Unavailable(f"no answer within {ANSWER_S} s") from exc

@@ -11,7 +11,7 @@ import structlog
 from services.timer.lease_store import StoredVersion
 from services.timer.policy import PolicySet, Rulebook
 from services.timer.policy_file import load
-from shared.errors import Unavailable
+from shared.errors import BadDocument, Problem, Refused, Unavailable
 from shared.events import SECOND, Instant, Span
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,7 @@ class Policies:
         self._tzdata = tzdata
         self._known: dict[Instant, PolicySet] = {}
         self._rulebook: Rulebook | None = None
+        self._owed = False  # files were to be registered, and the database did not answer
 
     def rulebook(self) -> Rulebook:
         """The versions known to this process; `register` must have run."""
@@ -63,6 +64,31 @@ class Policies:
         await self._store.register_version(StoredVersion(policies.version, effective_from, files), self._tzdata)
         await self.look()
 
+    async def start(self) -> None:
+        """As `register`, for a process that cannot begin without policies.
+
+        Raises:
+            BadDocument, Unavailable: as `register`.
+            Refused: the files cannot be read.
+        """
+        try:
+            await self.register()
+        except OSError as exc:
+            raise Refused(f"POLICIES: {exc.strerror}: {exc.filename}") from exc
+
+    async def reload(self) -> None:
+        """As `register`; what the database cannot take now is registered once it answers again.
+
+        Raises:
+            BadDocument, OSError: the files cannot be used; what was in force stays in force.
+        """
+        try:
+            await self.register()
+            self._owed = False
+        except Unavailable as exc:
+            self._owed = True
+            log.warning("policies are registered later", error=str(exc))
+
     async def look(self) -> None:
         """Take over versions that any process registered."""
         for stored in await self._store.versions(list(self._known)):
@@ -76,7 +102,10 @@ class Policies:
     async def round(self) -> float:
         """Look for new versions; the seconds until the next look."""
         try:
-            await self.look()
+            await (self.reload() if self._owed else self.look())
+        except (BadDocument, OSError) as exc:
+            self._owed = False  # changed once more, which is told where changes are noticed
+            log.error("policies not registered", error=str(exc))  # noqa: TRY400 # names the places in the files
         except Unavailable as exc:
             log.warning("policies wait", error=str(exc))
         return LOOK_S
@@ -87,8 +116,18 @@ def read_files(path: Path) -> Mapping[str, str]:
 
     Raises:
         OSError: it cannot be read.
+        BadDocument: a file is not UTF-8 text.
     """
     if not path.is_dir():
-        return {path.name: path.read_text(encoding="utf-8")}
+        return {path.name: _text(path)}
     found = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml", ".json"})
-    return {file.name: file.read_text(encoding="utf-8") for file in found}
+    return {file.name: _text(file) for file in found}
+
+
+def _text(file: Path) -> str:
+    content = file.read_bytes()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as exc:
+        line = content.count(b"\n", 0, exc.start) + 1
+        raise BadDocument([Problem(file.name, line, "", "expected text in UTF-8")]) from exc

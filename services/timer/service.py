@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 
 from services.timer.evidence import Gate
+from services.timer.feed import Feed
 from services.timer.handlers import Timer
 from services.timer.holdings import KINDS, Holdings
 from services.timer.lane import Lane
@@ -22,6 +25,7 @@ from services.timer.store import TimerStore
 from services.timer.timekeeping import Timekeeper
 from services.timer.turns import Turns
 from services.timer.watch import Watch
+from services.timer.write_set import WriteSet
 from shared.db import Database
 from shared.errors import Refused, Unavailable
 from shared.events import SECOND
@@ -35,6 +39,7 @@ from shared.metrics import Metrics
 log = structlog.get_logger(__name__)
 POLL_MS = 100
 POLL_RECORDS = 10_000
+CHECK_S = 30.0
 
 
 class TimerService:
@@ -49,6 +54,7 @@ class TimerService:
         self._time = Timekeeper(monotonic_us, self._leases.now)
         self._policies = Policies(self._leases, settings.policies, now=self._time.now, tzdata=tzdata)
         self._producer = Producer(settings.connection, "timer")
+        self._feeder = Producer(settings.connection, "timer-clocks")
         self._reader = Reader(settings.connection, settings.topics.events, "timer")
         self._offsets = Offsets(settings.connection, "timer-evidence")
         self._holdings = Holdings()
@@ -61,7 +67,8 @@ class TimerService:
         """Records to write sets, write sets to the database, what they publish to Kafka."""
         topics = self._settings.topics
         self._relay = Relay(self._producer, self._store, published=self._note_published, metrics=self._metrics)
-        self._lane = Lane(self._store, published=self._relay.add, lost=self._forget, topics=topics)
+        self._lane = Lane(self._store, committed=self._tell, lost=self._forget, topics=topics)
+        self._feed = Feed(self._store, self._feeder, topics.clocks, idle=lambda: self._lane.idle)
         self._timer = Timer(
             holdings=self._holdings,
             items=self._store,
@@ -82,6 +89,7 @@ class TimerService:
             brokers=self._offsets,
             reading=self._reader,
             relay=self._relay,
+            feed=self._feed,
             lane=self._lane,
             events_topic=self._settings.topics.events,
             now=self._time.now,
@@ -98,7 +106,7 @@ class TimerService:
     def _connect_watches(self) -> None:
         """Deadlines to the evidence and back to the turns; and what the gauges show."""
         settings, now, events_topic = self._settings, self._time.now, self._settings.topics.events
-        gate = Gate(self._offsets, settings.upstream, group=settings.ingest_group, events_topic=events_topic, now=now)
+        gate = Gate(self._offsets, settings.upstream, group=settings.ingest_group, events_topic=events_topic)
         self._watches = [
             Watch(
                 kind,
@@ -122,17 +130,37 @@ class TimerService:
         """
         await self.database.check()
         await self._time.round()
-        await self._policies.register()
-        frozen = await self._leases.install(self._settings.partitions)
-        there = await self._offsets.partitions(self._settings.topics.events)
-        if there != frozen:
-            topic = self._settings.topics.events
-            raise Refused(
-                f"{topic} has {there} partitions, and this installation was set up with {frozen}:"
-                + (" `./plazo migrate` creates it" if not there else " changing the number moves items, so it must not")
-            )
+        await self._check_topics()
+        await self._policies.start()
         await self._producer.start()
+        await self._feeder.start()
         await self._reader.start()
+
+    async def _check_topics(self) -> float:
+        """Refuse to work on topics that are not as they were; the seconds until the next look.
+
+        Raises:
+            Refused: one does not exist, or the events topic has another number of partitions than before.
+        """
+        topics = self._settings.topics
+        counts = await self._offsets.counts([topics.events, topics.breaches, topics.deadletters])
+        if missing := [topic for topic, count in counts.items() if not count]:
+            raise Refused(f"{', '.join(missing)} does not exist: `./plazo migrate` creates Plazo's own topics")
+        there = counts[topics.events]
+        frozen = await self._leases.install(there)
+        if there != frozen:
+            raise Refused(
+                f"{topics.events} has {there} partitions, and this installation was set up with {frozen}:"
+                " changing the number moves items, so it must not"
+            )
+        return CHECK_S
+
+    async def _watch_topics(self) -> float:
+        try:
+            return await self._check_topics()
+        except Unavailable as exc:
+            log.warning("the topics were not checked", error=str(exc))
+            return CHECK_S
 
     async def run(self, signals: Signals) -> None:
         """Do the timer's work until it is told to stop; then finish what is under way and give the leases back."""
@@ -150,10 +178,12 @@ class TimerService:
                     every(self._policies.round, stop),
                     every(self._partitions.move_horizon, stop),
                     every(self._trim, stop),
+                    every(self._feed.round, stop),
                     every(self._report.round, stop),
                     every(self._show_offsets, stop),
-                    reload_on_change(self._settings.policies, self._policies.register, signals, metrics=self._metrics),
-                    *(every(watch.round, stop) for watch in self._watches),
+                    every(self._watch_topics, stop),
+                    reload_on_change(self._settings.policies, self._policies.reload, signals, metrics=self._metrics),
+                    *(every(partial(watch.round, stop), stop) for watch in self._watches),
                 )
                 await self._leave()
             finally:
@@ -170,10 +200,10 @@ class TimerService:
 
     async def stop(self) -> None:
         """Disconnect; the producer first, so that a fenced process sends nothing more."""
-        await self._producer.stop()
-        await self._reader.stop()
-        await self._offsets.stop()
-        await self.database.close()
+        async with AsyncExitStack() as stack:  # each is stopped, also when another cannot be
+            stack.push_async_callback(self.database.close)
+            for part in (self._offsets, self._reader, self._feeder, self._producer):
+                stack.push_async_callback(part.stop)
 
     async def ready(self) -> str | None:
         """What keeps the timer from its work, or None."""
@@ -199,6 +229,10 @@ class TimerService:
     async def _give_up(self, partition: int) -> None:
         await self._turns.between(self._lane.drained)
         await self._partitions.finish(partition)
+
+    def _tell(self, committed: WriteSet) -> None:
+        self._relay.add(committed.outbox)
+        self._feed.committed(committed)
 
     def _forget(self, partition: int) -> None:
         self._ownership.forget(partition)

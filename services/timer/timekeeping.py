@@ -13,6 +13,7 @@ from shared.events import SECOND, Instant, Span
 log = structlog.get_logger(__name__)
 MEASURE_S: Final = 10.0
 STEP: Final[Span] = 2 * SECOND  # more than clocks drift between two measurements: somebody set one
+SLOW: Final[Span] = SECOND // 10  # an answer that took so long says too little about when it was given
 
 
 class Timekeeper:
@@ -30,18 +31,29 @@ class Timekeeper:
     async def round(self) -> float:
         """Measure the offset; the seconds until the next measurement.
 
-        A step of the database's clock is not followed: it would fire, or hold, everything at once. It is logged, and
-        the monotonic clock goes on; a restart takes the new time.
+        The offset is the least that the answer allows, so that `now` is never ahead of the database's clock: evidence
+        through an instant that has not come yet would be none. A step of the database's clock is not followed: it
+        would fire, or hold, everything at once. It is logged, and the monotonic clock goes on; a restart takes the new
+        time.
+
+        Raises:
+            Unavailable: the database did not answer, and it never did before.
         """
         try:
             before = self._monotonic_us()
             there = await self._database_now()
             after = self._monotonic_us()
         except Unavailable as exc:
+            if self._offset is None:
+                raise
             log.warning("the database's clock was not read", error=str(exc))
             return MEASURE_S
-        offset = there - (before + after) // 2
-        if self._offset is None or abs(offset - self._offset) < STEP:
+        offset = there - after
+        if self._offset is None:
+            self._offset = offset
+        elif after - before > SLOW:
+            log.warning("the database's clock answers slowly", seconds=(after - before) / SECOND)
+        elif abs(offset - self._offset) < STEP:
             self._offset = offset
         else:
             log.error("the database's clock was set", seconds=(offset - self._offset) / SECOND)

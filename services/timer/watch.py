@@ -1,25 +1,28 @@
 """Sleeps until the earliest deadline, asks for the evidence, and hands over what may fire.
 
-One watch for each kind of item, so that a topic of calls that lags holds no tickets.
+One watch for each kind of item, so that a topic of calls that lags holds no tickets. In a round the upstream topics
+come first: once ingest has read what they hold, each partition's own end is asked for. From then on the partitions
+are waited for one by one, so that those that are folded fire while others catch up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from services.timer.evidence import Evidence, Hold
-from services.timer.holdings import Deadline, Deadlines, Holdings
+from services.timer.evidence import Evidence, Hold, Reading
+from services.timer.holdings import Deadline, Deadlines, Holding, Holdings
 from shared.events import SECOND, Instant, Span
 from shared.kafka.connection import Place
+from shared.lifecycle import pause
 from shared.metrics import Metrics
 
 MOST: Final = 10_000  # deadlines that fire together
 IDLE_S: Final = 1.0
 ASK_AGAIN_S: Final = (0.002, 0.005, 0.01, 0.02)  # between two looks at offsets that are still behind
-CATCH_UP_S: Final = 0.05  # how long deadlines of partitions that are ready wait for the others
+CATCH_UP_S: Final = 0.05  # between two looks at partitions that are still behind, if nothing is folded meanwhile
 
 Fire = Callable[[Sequence[Deadline], Evidence], Awaitable[None]]
 
@@ -27,14 +30,30 @@ Fire = Callable[[Sequence[Deadline], Evidence], Awaitable[None]]
 class Asks(Protocol):
     """What a watch asks of the gate."""
 
-    async def held(self, kinds: Sequence[str]) -> dict[Place, int] | None:
+    async def held(self, kinds: Collection[str]) -> dict[Place, int] | None:
         """The ends of the upstream partitions."""
 
-    async def missing(self, held: Mapping[Place, int]) -> int | None:
-        """How many of those records ingest has not read."""
+    async def reading(self, held: Mapping[Place, int]) -> Reading | None:
+        """How much of that ingest has read."""
 
-    async def own_ends(self, partitions: Sequence[int]) -> dict[int, int] | None:
+    async def own_ends(self, partitions: Collection[int]) -> dict[int, int] | None:
         """The ends of our partitions."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Deadlines of a partition that fire once it is folded to an end."""
+
+    holding: Holding
+    evidence: Evidence
+    entries: list[Deadline]
+    hold: Hold
+    end: int | None = None  # None: not known yet
+    later: list[Deadline] = field(default_factory=list)  # came up meanwhile, and need evidence of their own
+
+    def is_folded(self) -> bool:
+        """Whether every record below the end has been folded."""
+        return self.end is not None and self.holding.folded_to >= self.end
 
 
 class Watch:
@@ -57,83 +76,110 @@ class Watch:
         self._deadlines: Deadlines = holdings.deadlines[kind]
         self._gate = gate
         self._fire = fire
-        self._folded = folded  # set whenever records were folded
+        self._folded = folded  # wakes its waiters whenever records were folded
         self._now = now
+        self._hold_max = hold_max
         self._upstream_hold = Hold(hold_max)
-        self._own_hold = Hold(hold_max)
+        self._holds: dict[Holding, Hold] = {}  # of the partitions that are behind
+        self._waiting: dict[int, _Waiting] = {}
         self._metrics = metrics
 
-    async def round(self) -> float:
-        """Wait for the next deadline, and fire it once its evidence is complete; the seconds to rest afterwards."""
+    async def round(self, stop: asyncio.Event) -> float:
+        """Look at the time and at the evidence once, and fire what may; then rest until there is more to see.
+
+        Once *stop* is set, nothing is waited for: what is due is found again by whoever owns its partition next.
+        """
         self._deadlines.earlier.clear()
-        earliest = self._deadlines.earliest()
+        await self._settle()
         now = self._now()
-        if earliest is None or earliest >= now:
-            wait_s = IDLE_S if earliest is None else (earliest - now + 1) / SECOND
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(wait_s, IDLE_S)):
-                    await self._deadlines.earlier.wait()
-            return 0.0
-        entries = self._deadlines.take(now, MOST)
-        evidence = await self._evidence(now, sorted({partition for _, partition, _ in entries}))
-        ready = self._ready(evidence)
-        await self._fire([entry for entry in entries if ready(entry[1])], evidence)
-        waiting = [entry for entry in entries if not ready(entry[1])]
-        self._deadlines.extend(waiting)
-        self._metrics.held_time.observe((self._now() - now) / SECOND)
-        return CATCH_UP_S if waiting else 0.0
+        due = self._due(now)
+        if due:
+            late_possible = not await self._upstream_read(now, stop)
+            for holding, entries in due.items():
+                hold = self._hold_of(holding, late_possible)
+                self._waiting[holding.partition] = _Waiting(holding, Evidence(now, late_possible), entries, hold)
+        if not stop.is_set():
+            await self._ask_ends()
+            await self._settle()
+            await self._rest(stop)
+        return 0.0
 
-    async def _evidence(self, through: Instant, partitions: Sequence[int]) -> Evidence:
-        late_possible = not await self._upstream_read()
-        ends = await self._gate.own_ends(partitions)
-        while ends is None and not self._own_hold.over(self._now(), None):
-            await asyncio.sleep(ASK_AGAIN_S[-1])
-            ends = await self._gate.own_ends(partitions)
-        if ends is None:
-            return Evidence(through, None, late_possible=True)
-        return await self._own_read(Evidence(through, ends, late_possible))
+    def _due(self, now: Instant) -> dict[Holding, list[Deadline]]:
+        """Take what is due; what its partition still waits for an earlier end with waits behind it."""
+        due: dict[Holding, list[Deadline]] = {}
+        for entry in self._deadlines.take(now, MOST):
+            partition = entry[1]
+            holding = self._holdings.partitions.get(partition)
+            if partition in self._waiting:
+                self._waiting[partition].later.append(entry)
+            elif holding is not None:  # else it was lost, and is somebody else's to fire
+                due.setdefault(holding, []).append(entry)
+        return due
 
-    async def _upstream_read(self) -> bool:
+    async def _upstream_read(self, now: Instant, stop: asyncio.Event) -> bool:
         """Wait until ingest has read what the brokers hold now; False when the wait was given up."""
-        held = await self._gate.held((self._kind,))
+        self._upstream_hold.begin(now)
+        held: dict[Place, int] | None = None
         turn = 0
-        while True:
-            behind = None if held is None else await self._gate.missing(held)
-            if behind == 0:
-                self._upstream_hold.clear()
-                return True
-            if self._upstream_hold.over(self._now(), None if behind is None else -behind):
-                return False
-            self._metrics.fired.labels(outcome="held").inc()
-            await asyncio.sleep(ASK_AGAIN_S[min(turn, len(ASK_AGAIN_S) - 1)])
-            turn += 1
+        while not stop.is_set():
             if held is None:
                 held = await self._gate.held((self._kind,))
+            reading = None if held is None else await self._gate.reading(held)
+            if reading is not None and not reading.missing:
+                self._upstream_hold.clear()
+                return True
+            if self._upstream_hold.over(self._now(), None if reading is None else reading.offsets):
+                return False
+            if not turn:
+                self._metrics.fired.labels(outcome="held").inc()
+            await pause(ASK_AGAIN_S[min(turn, len(ASK_AGAIN_S) - 1)], stop)
+            await self._settle()
+            turn += 1
+        return False
 
-    async def _own_read(self, evidence: Evidence) -> Evidence:
-        """Wait a little until our partitions are folded to their ends; what is behind then is fired another time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CATCH_UP_S):
-                while not self._all_ready(evidence):
-                    self._folded.clear()
-                    await self._folded.wait()
-        if self._all_ready(evidence):
-            self._own_hold.clear()
-        elif self._own_hold.over(self._now(), sum(h.folded_to for h in self._holdings.partitions.values())):
-            return Evidence(evidence.through, None, late_possible=True)
-        return evidence
+    def _hold_of(self, holding: Holding, given_up: bool) -> Hold:  # noqa: FBT001 # a fact, not a switch
+        hold = self._holds.setdefault(holding, Hold(self._hold_max))
+        if given_up and self._upstream_hold.since is not None:
+            hold.begin(self._upstream_hold.since)  # the same outage is not waited for twice
+        return hold
 
-    def _all_ready(self, evidence: Evidence) -> bool:
-        ready = self._ready(evidence)
-        return all(ready(partition) for partition in evidence.ends or ())
+    async def _ask_ends(self) -> None:
+        unknown = [partition for partition, waiting in self._waiting.items() if waiting.end is None]
+        ends = await self._gate.own_ends(unknown) if unknown else None
+        for partition in unknown if ends is not None else ():
+            if partition in self._waiting:
+                self._waiting[partition].end = (ends or {})[partition]
 
-    def _ready(self, evidence: Evidence) -> Callable[[int], bool]:
-        """Whether a partition was folded to its end, or is no longer ours, or is not waited for any longer."""
-        ends = evidence.ends
-        partitions = self._holdings.partitions
+    async def _settle(self) -> None:
+        """Fire what is folded to its end, or has waited long enough; forget what is no longer ours."""
+        now = self._now()
+        firing: dict[Evidence, list[Deadline]] = {}
+        for waiting in list(self._waiting.values()):
+            if waiting.holding.lost:
+                self._forget(waiting)
+            elif waiting.is_folded():
+                waiting.hold.clear()
+                self._forget(waiting)
+                firing.setdefault(waiting.evidence, []).extend(waiting.entries)
+            elif waiting.hold.over(now, None if waiting.end is None else waiting.holding.folded_to):
+                self._forget(waiting)
+                firing.setdefault(waiting.evidence._replace(late_possible=True), []).extend(waiting.entries)
+        for evidence, entries in firing.items():
+            await self._fire(entries, evidence)
+            self._metrics.held_time.observe((self._now() - evidence.through) / SECOND)
 
-        def ready(partition: int) -> bool:
-            holding = partitions.get(partition)
-            return ends is None or holding is None or holding.folded_to >= ends[partition]
+    def _forget(self, waiting: _Waiting) -> None:
+        del self._waiting[waiting.holding.partition]
+        if waiting.holding.lost:
+            self._holds.pop(waiting.holding, None)
+        else:
+            self._deadlines.extend(waiting.later)
 
-        return ready
+    async def _rest(self, stop: asyncio.Event) -> None:
+        """Sleep until the next deadline, or until something is folded that is waited for."""
+        earliest = self._deadlines.earliest()
+        wait_s = IDLE_S if earliest is None else max(0.0, (earliest - self._now() + 1) / SECOND)
+        if self._waiting:
+            await pause(min(wait_s, CATCH_UP_S), stop, wake=self._folded)
+        else:
+            await pause(min(wait_s, IDLE_S), stop, wake=self._deadlines.earlier)
