@@ -27,7 +27,7 @@ def clock_records(row: ItemRow) -> list[Outgoing]:
     state, told = _STATE.decode(row.state), _LEDGER.decode(row.ledger)
     records = [_record(row, clock, told.sequence) for clock in told_clocks(state, told)]
     present = {record.key for record in records}
-    removed = [name.encode() for name in row.retired]
+    removed = [name.encode() for name in row.retired.split()]
     return [*records, *(Outgoing(key, None, []) for key in removed if key not in present)]
 
 

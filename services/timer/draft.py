@@ -98,7 +98,7 @@ class Draft:
         for holding, part in sorted(live, key=lambda pair: pair[0].partition):
             number, revision = holding.partition, holding.revision
             moves.append(_move(holding))
-            items += [_item_row(number, held) for held in part.touched.values()]
+            items += [_item_row(number, revision, held) for held in part.touched.values()]
             history += [HistoryRow(number, key, revision, _PACK.encode(events)) for key, events in part.events.items()]
             outbox += part.outbox
             free[number] = holding.outbox_position + 1
@@ -127,7 +127,7 @@ def _move(holding: Holding) -> Move:
     )
 
 
-def _item_row(partition: int, held: Held) -> ItemRow:
+def _item_row(partition: int, revision: int, held: Held) -> ItemRow:
     states = 0
     for clock in ledger.told_clocks(held.state, held.ledger):
         states |= STATE_BITS[clock.state]
@@ -140,4 +140,6 @@ def _item_row(partition: int, held: Held) -> ItemRow:
         clock_states=states,
         quarantined=held.quarantined,
         seen=held.seen,
+        revision=revision,
+        retired=" ".join(held.retired),
     )

@@ -187,7 +187,8 @@ class Timer:
             if history is None:
                 held.state = fold.apply(held.state, arrival.event, self._rulebook())
             else:
-                held.state = fold.refold(history, self._rulebook())
+                before, held.state = held.state, fold.refold(history, self._rulebook())
+                held.retired = ledger.retired(held.key, before, held.state, held.retired)
         except Exception as exc:  # a bug of ours, in one item's history
             log.exception("folding failed, the item is quarantined", item=held.key, event=arrival.event.id)
             held.quarantined = True
@@ -204,6 +205,7 @@ class Timer:
             return
         if held.quarantined:  # an event of it could not be folded, and may be what the deadline waited for
             firing = replace(firing, late_evidence_possible=True)
+        held.next_due = None  # its entry is used up; what is due next gets one when the write set closes
         held.ledger, outputs = ledger.outputs(key, held.state, held.ledger, firing)
         self._draft.touch(holding, held)
         self._draft.size += 1
@@ -271,4 +273,5 @@ def held_of(row: ItemRow) -> Held:
     held = Held(row.key, _STATE.decode(row.state), _LEDGER.decode(row.ledger), next_due=row.next_due)
     held.quarantined = row.quarantined
     held.seen = row.seen
+    held.retired = tuple(row.retired.split())
     return held

@@ -25,7 +25,18 @@ KINDS: Final = ("ticket", "chat", "call")
 class Held:
     """One item in memory."""
 
-    __slots__ = ("key", "ledger", "next_due", "open_clocks", "pins", "quarantined", "recent", "seen", "state")
+    __slots__ = (
+        "key",
+        "ledger",
+        "next_due",
+        "open_clocks",
+        "pins",
+        "quarantined",
+        "recent",
+        "retired",
+        "seen",
+        "state",
+    )
 
     def __init__(self, key: str, state: ItemState, ledger: Ledger, *, next_due: Instant | None = None) -> None:
         self.key = key
@@ -35,6 +46,7 @@ class Held:
         self.open_clocks = open_clocks(state, ledger)  # as the partition counts them
         self.quarantined = False
         self.seen = b""  # a fingerprint of each event folded: one that is not in it is surely no repeat
+        self.retired: tuple[str, ...] = ()  # ids of the clocks that late evidence removed
         self.pins = 0  # write sets that hold it and are not committed: it must not be read back from the database
         self.recent: list[Event] = []  # events in those write sets, which the database may not show yet
 

@@ -15,7 +15,7 @@ import structlog
 
 from services.timer.holdings import Held
 from services.timer.quarantine import set_aside
-from services.timer.write_set import OutboxRow, WriteSet
+from services.timer.write_set import WriteSet
 from shared.db import BadData
 from shared.errors import Fenced, Unavailable
 from shared.events import Topics
@@ -46,12 +46,12 @@ class Lane:
         self,
         tables: Tables,
         *,
-        published: Callable[[tuple[OutboxRow, ...]], None],
+        committed: Callable[[WriteSet], None],
         lost: Callable[[int], None],
         topics: Topics,
     ) -> None:
         self._tables = tables
-        self._published = published  # takes the committed outbox rows, in order
+        self._committed = committed  # takes each write set once it is known to be in the database
         self._lost = lost  # takes a partition that is no longer ours
         self._topics = topics
         self._waiting: asyncio.Queue[tuple[WriteSet, list[Held]]] = asyncio.Queue(maxsize=1)
@@ -135,7 +135,7 @@ class Lane:
             for item in held:
                 item.quarantined = item.quarantined or item.key in rejected.items
             return rejected.write_set
-        self._published(write_set.outbox)
+        self._committed(write_set)
         return replace(write_set, moves=())
 
     async def _sort_out(self, write_set: WriteSet) -> WriteSet:
@@ -146,7 +146,7 @@ class Lane:
             log.warning("the outcome of a write set is not known yet", error=str(exc))
             return write_set
         committed, again = self._sorted_out(write_set, standing)
-        self._published(committed.outbox)
+        self._committed(committed)
         return again
 
     def _sorted_out(self, write_set: WriteSet, standing: Mapping[int, tuple[int, int]]) -> tuple[WriteSet, WriteSet]:

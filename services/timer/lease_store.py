@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from services.timer.store import LEASE_S, Lease, lease_of
 from shared.db import Database
+from shared.errors import Refused
 from shared.events import Instant
 
 _COLUMNS = (
     "partition, owner, epoch, expires_at < clock_timestamp() AS expired, revision, next_offset, published_through,"
-    " items, open_clocks::text AS open_clocks"
+    " items, open_clocks::text AS open_clocks, told_below"
 )
 
 
@@ -125,11 +126,16 @@ class LeaseStore:
         """Begin anew on a broker whose log died with its process; whether *incarnation* is a new one.
 
         Only for the embedded broker: a real one's log is never taken to be gone.
+
+        Raises:
+            Refused: the positions here are those of a real broker.
         """
         async with self._connection("reset positions") as connection, connection.transaction():
             before = await connection.fetchval("SELECT value FROM timer.installation WHERE name = 'incarnation'")
             if before == incarnation:
                 return False
+            if before is None and await connection.fetchval("SELECT max(next_offset) FROM timer.lease") is not None:
+                raise Refused("this database follows a Kafka of its own: give its address in KAFKA_BOOTSTRAP")
             await connection.execute(
                 "INSERT INTO timer.installation (name, value) VALUES ('incarnation', $1)"
                 " ON CONFLICT (name) DO UPDATE SET value = excluded.value",

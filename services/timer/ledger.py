@@ -31,7 +31,7 @@ from shared.events import Instant
 
 __all__ = [
     "EMPTY", "Broken", "Firing", "Ledger", "Output", "Published", "breach_id", "clock_id", "contradicted", "next_due",
-    "outputs", "told_clocks",
+    "outputs", "retired", "told_clocks",
 ]  # fmt: skip
 
 
@@ -86,7 +86,14 @@ def told_clocks(state: ItemState, ledger: Ledger) -> tuple[Clock, ...]:
     """
     if not ledger.clocks:
         return state.clocks
-    return tuple([run_out(clock, ledger.evidence_through) for clock in state.clocks])
+    return tuple([run_out(clock, ledger.evidence_through - clock.grace) for clock in state.clocks])
+
+
+def retired(item_key: str, before: ItemState, after: ItemState, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids of the clocks that folding an item again has removed, now or earlier, and that are not there again."""
+    there = {clock_id(item_key, clock) for clock in after.clocks}
+    names = dict.fromkeys([*known, *(clock_id(item_key, clock) for clock in before.clocks)])
+    return tuple(name for name in names if name not in there)
 
 
 def contradicted(state: ItemState, ledger: Ledger) -> bool:

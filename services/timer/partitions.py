@@ -61,6 +61,16 @@ class Publishing(Protocol):
         """Wait until everything is published."""
 
 
+class Feeding(Protocol):
+    """Where the states of clocks are told."""
+
+    def begin(self, partition: int, *, epoch: int, told_below: int, revision: int) -> None:
+        """Begin with a partition."""
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition."""
+
+
 class Draining(Protocol):
     """The write lane, as far as it has to be waited for."""
 
@@ -79,6 +89,7 @@ class Partitions:
         brokers: Brokers,
         reading: Reading,
         relay: Publishing,
+        feed: Feeding,
         lane: Draining,
         events_topic: str,
         now: Callable[[], Instant],
@@ -89,6 +100,7 @@ class Partitions:
         self._brokers = brokers
         self._reading = reading
         self._relay = relay
+        self._feed = feed
         self._lane = lane
         self._events_topic = events_topic
         self._now = now
@@ -109,6 +121,7 @@ class Partitions:
         self._holdings.partitions[partition] = holding
         self._remember(deadlines)
         self._relay.resume(partition, lease.published_through)
+        self._feed.begin(partition, epoch=lease.epoch, told_below=lease.told_below, revision=lease.revision)
         if offset is not None:
             holding.folded_to = offset
             self._reading.add(partition, offset)
@@ -132,6 +145,7 @@ class Partitions:
         self._metrics.fenced.labels(service="timer").inc()
         self._reading.remove(partition)
         self._relay.drop(partition)
+        self._feed.drop(partition)
         self._holdings.drop(partition)
         self._metrics.epoch.labels(partition=partition).set(0)
 
@@ -145,6 +159,7 @@ class Partitions:
         except TimeoutError:
             log.warning("records stay in the outbox for the next owner", partition=partition)
         self._relay.drop(partition)
+        self._feed.drop(partition)
         self._holdings.drop(partition)
         self._metrics.epoch.labels(partition=partition).set(0)
 

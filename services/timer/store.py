@@ -38,21 +38,24 @@ DELETE FROM timer.outbox o USING ours WHERE o.partition = ours.partition AND o.p
 """
 _STAGE = """
 CREATE TEMP TABLE IF NOT EXISTS staged_item (partition int, key text, state bytea, ledger bytea, next_due bigint,
-    clock_states int, quarantined boolean, seen bytea) ON COMMIT DELETE ROWS
+    clock_states int, quarantined boolean, seen bytea, revision bigint, retired text) ON COMMIT DELETE ROWS
 """
 _MERGE = """
-INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined, seen)
+INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined, seen,
+    revision, retired)
 SELECT * FROM staged_item
 ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excluded.ledger,
     next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined,
-    seen = excluded.seen
+    seen = excluded.seen, revision = excluded.revision, retired = excluded.retired
 """
 _UPSERT = """
-INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined, seen)
-SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[], $6::int[], $7::bool[], $8::bytea[])
+INSERT INTO timer.item (partition, key, state, ledger, next_due, clock_states, quarantined, seen,
+    revision, retired)
+SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[], $6::int[], $7::bool[], $8::bytea[],
+    $9::bigint[], $10::text[])
 ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excluded.ledger,
     next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined,
-    seen = excluded.seen
+    seen = excluded.seen, revision = excluded.revision, retired = excluded.retired
 """
 _SMALL: Final = 200  # rows up to which one statement is quicker than staging by COPY and merging
 
@@ -69,6 +72,7 @@ class Lease(NamedTuple):
     published_through: int
     items: int
     open_clocks: Mapping[str, int]
+    told_below: int
 
 
 class TimerStore:
@@ -148,6 +152,26 @@ class TimerStore:
             rows = await connection.fetch("SELECT * FROM timer.item WHERE partition = $1", partition)
         return [ItemRow(*row) for row in rows]
 
+    async def changed(self, partition: int, revision: int) -> list[str]:
+        """The keys of the items that were written by a revision or later."""
+        async with self._connection("look for changed items") as connection:
+            rows = await connection.fetch(
+                "SELECT key FROM timer.item WHERE partition = $1 AND revision >= $2", partition, revision
+            )
+        return [row["key"] for row in rows]
+
+    async def fed(self, revisions: Mapping[int, tuple[int, int]]) -> None:
+        """Store below which revision the states of clocks were told: partition -> (epoch, revision)."""
+        async with self._connection("note how far the feed has come") as connection:
+            await connection.execute(
+                "UPDATE timer.lease l SET told_below = greatest(l.told_below, f.revision)"
+                " FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS f(partition, epoch, revision)"
+                " WHERE l.partition = f.partition AND l.epoch = f.epoch",
+                list(revisions),
+                [epoch for epoch, _ in revisions.values()],
+                [revision for _, revision in revisions.values()],
+            )
+
     async def histories(self, keys: Sequence[tuple[int, str]]) -> list[tuple[int, str, bytes]]:
         """(partition, key, events) of each committed history row of these items, the oldest first for an item."""
         async with self._connection("load histories") as connection:
@@ -205,7 +229,7 @@ async def _write_items(connection: Any, items: Sequence[ItemRow]) -> None:
     if not items:
         return
     if len(items) <= _SMALL:
-        await connection.execute(_UPSERT, *_columns(items, 8))
+        await connection.execute(_UPSERT, *_columns(items, 10))
         return
     await connection.execute(_STAGE)
     await connection.copy_records_to_table("staged_item", records=items)
@@ -228,4 +252,5 @@ def lease_of(row: Mapping[str, Any]) -> Lease:
         published_through=row["published_through"],
         items=row["items"],
         open_clocks=json.loads(row["open_clocks"]),
+        told_below=row["told_below"],
     )

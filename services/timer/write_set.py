@@ -22,6 +22,8 @@ class ItemRow(NamedTuple):
     clock_states: int
     quarantined: bool
     seen: bytes  # fingerprints of the events folded
+    revision: int  # of the write set that wrote it
+    retired: str  # ids of the clocks that late evidence removed, a space between them
 
 
 class HistoryRow(NamedTuple):

@@ -29,7 +29,8 @@ CREATE TABLE timer.lease (
     next_offset bigint,                           -- null: read from the beginning of the log
     published_through bigint NOT NULL DEFAULT 0,  -- outbox position
     items bigint NOT NULL DEFAULT 0,
-    open_clocks jsonb NOT NULL DEFAULT '{}'       -- "state/severity" -> count
+    open_clocks jsonb NOT NULL DEFAULT '{}',      -- "state/severity" -> count
+    told_below bigint NOT NULL DEFAULT 0          -- rows of lower revisions are on the topic of clocks
 ) WITH (fillfactor = 10);
 
 CREATE TABLE timer.item (
@@ -41,6 +42,8 @@ CREATE TABLE timer.item (
     clock_states integer NOT NULL,  -- a bit for each state that some clock is in
     quarantined boolean NOT NULL DEFAULT false,
     seen bytea NOT NULL,            -- four bytes for each event folded, by which repeats are suspected
+    revision bigint NOT NULL,       -- of the write set that wrote the row
+    retired text NOT NULL,          -- ids of the clocks that late evidence removed, a space between them
     PRIMARY KEY (partition, key)
 ) WITH (fillfactor = 70);
 CREATE INDEX item_next_due ON timer.item (partition, next_due, key) WHERE next_due IS NOT NULL;
