@@ -16,6 +16,8 @@ import typer
 from shared.errors import BadDocument, PlazoError
 
 COMMANDS: Final = {  # name, which is the module's name too -> what it does, for the list of commands
+    "replay": "Send recorded events to an upstream topic again, at their own pace, faster, or at once.",
+    "doctor": "Look at everything that Plazo depends on; each is ok, or it says what to do.",
     "run": "Run the whole system on this machine, until Ctrl-C.",
     "tail": "Show breaches, warnings and corrections as they are published.",
     "lint": "Check policy files and routes, and find what in them cannot be meant.",
