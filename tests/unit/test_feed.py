@@ -1,0 +1,160 @@
+"""The feed of clock states: latest state only, nothing forgotten over a failure or a change of owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+from services.timer import fold, ledger
+from services.timer.feed import AT_REST, UNDER_LOAD, Feed
+from services.timer.policy import Rulebook
+from services.timer.policy_file import load
+from services.timer.write_set import ItemRow, Move, WriteSet
+from shared.errors import Unavailable
+from shared.events import SECOND, ClockState, Event
+from shared.kafka.connection import Outgoing
+
+POLICIES = """
+calendars: {always: {time_zone: UTC, hours: {mon-sun: ["00:00-24:00"]}}}
+policies: [{name: p, applies_to: {}, calendar: always, targets: {first_response: 1h, resolution: 8h}}]
+"""
+RULES = Rulebook(((0, load({"p": POLICIES})),))
+
+
+def row(key: str, *, revision: int = 0, retired: str = "") -> ItemRow:
+    """An item with two clocks that run."""
+    tenant, kind, subject = key.split("/")
+    event = Event(1000 * SECOND, f"e-{subject}", "/s", "ticket.created", tenant, kind, subject)  # type: ignore[arg-type]  # a test's key
+    state = msgspec.msgpack.encode(fold.apply(fold.EMPTY, event, RULES))
+    return ItemRow(0, key, state, msgspec.msgpack.encode(ledger.EMPTY), None, 1, False, b"", revision, retired)
+
+
+def write_set(*rows: ItemRow, revision: int = 0) -> WriteSet:
+    return WriteSet((Move(0, 1, revision, 1, 0, 1, "{}"),), rows)
+
+
+@dataclass
+class Rows:
+    """The committed rows."""
+
+    rows: dict[str, ItemRow] = field(default_factory=dict)
+    stored: list[Mapping[int, tuple[int, int]]] = field(default_factory=list)
+    asked: list[Sequence[tuple[int, str]]] = field(default_factory=list)
+
+    async def items(self, keys: Sequence[tuple[int, str]]) -> list[ItemRow]:
+        self.asked.append(keys)
+        return [self.rows[key] for _, key in keys]
+
+    async def changed(self, partition: int, revision: int) -> list[str]:
+        return [key for key, found in self.rows.items() if found.revision >= revision]
+
+    async def fed(self, revisions: Mapping[int, tuple[int, int]]) -> None:
+        self.stored.append(revisions)
+
+
+@dataclass
+class Sent:
+    """What was sent; fails while *down*."""
+
+    records: list[Outgoing] = field(default_factory=list)
+    down: bool = False
+
+    async def send(self, topic: str, records: Iterable[Outgoing]) -> None:
+        if self.down:
+            raise Unavailable("no broker")
+        assert topic == "clocks"
+        self.records += records
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows()
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+def fed(rows: Rows, sent: Sent, *, idle: bool = True, told_below: int = 0, revision: int = 0) -> Feed:
+    feed = Feed(rows, sent, "clocks", idle=lambda: idle)
+    feed.begin(0, epoch=1, told_below=told_below, revision=revision)
+    return feed
+
+
+def commit(feed: Feed, rows: Rows, *changed: ItemRow, revision: int = 0) -> None:
+    rows.rows.update({each.key: each for each in changed})
+    feed.committed(write_set(*changed, revision=revision))
+
+
+async def test_every_clock_of_a_changed_item_is_told_under_its_id(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/1", revision=0))
+    await feed.round()
+    states = [msgspec.json.decode(record.value or b"", type=ClockState) for record in sent.records]
+    assert [(state.metric, state.state, state.due_at) for state in states] == [
+        ("first_response", "running", "1970-01-01T01:16:40Z"),
+        ("resolution", "running", "1970-01-01T08:16:40Z"),
+    ]
+    assert [record.key.decode() for record in sent.records] == [state.clock_id for state in states]
+
+
+async def test_an_item_that_changed_twice_is_told_once(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/1"), revision=0)
+    commit(feed, rows, row("default/ticket/1", revision=1), revision=1)
+    await feed.round()
+    assert len(sent.records) == 2
+    assert rows.stored == [{0: (1, 2)}]
+
+
+async def test_a_clock_that_late_evidence_removed_gets_a_tombstone(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/1", retired="gone-1 gone-2"))
+    await feed.round()
+    assert [record.key for record in sent.records if record.value is None] == [b"gone-1", b"gone-2"]
+
+
+async def test_nothing_is_forgotten_while_kafka_is_away(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/1"))
+    sent.down = True
+    assert await feed.round() > 0
+    assert rows.stored == []
+    sent.down = False
+    await feed.round()
+    assert len(sent.records) == 2
+
+
+async def test_a_new_owner_tells_what_its_predecessor_had_not(rows: Rows, sent: Sent) -> None:
+    rows.rows = {each.key: each for each in (row("default/ticket/1", revision=4), row("default/ticket/2", revision=7))}
+    feed = fed(rows, sent, told_below=6, revision=8)
+    await feed.round()
+    assert rows.asked == [[(0, "default/ticket/2")]]
+    assert rows.stored == [{0: (1, 8)}]
+
+
+async def test_a_partition_that_was_told_wholly_is_not_looked_through(rows: Rows, sent: Sent) -> None:
+    rows.rows = {"default/ticket/1": row("default/ticket/1", revision=4)}
+    await fed(rows, sent, told_below=8, revision=8).round()
+    assert rows.asked == []
+
+
+async def test_a_partition_that_was_lost_is_told_no_more(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/1"))
+    feed.drop(0)
+    await feed.round()
+    assert sent.records == []
+
+
+@pytest.mark.parametrize(("idle", "most"), [(True, AT_REST), (False, UNDER_LOAD)])
+async def test_a_busy_lane_leaves_the_feed_little(rows: Rows, sent: Sent, idle: bool, most: int) -> None:
+    feed = fed(rows, sent, idle=idle)
+    commit(feed, rows, *(row(f"default/ticket/{number}") for number in range(2 * AT_REST)))
+    await feed.round()
+    assert len(rows.asked[0]) == most
+    assert rows.stored == []
