@@ -101,6 +101,7 @@ class Ownership:
         self._given_up = given_up  # finish what is under way, so that it can be released
         self._lost = lost  # drop it: somebody else has it
         self.epochs: dict[int, int] = {}  # partition -> epoch of what is ours
+        self._failed: set[int] = set()
 
     async def round(self) -> float:
         """Renew, take, release; the seconds until the next round.
@@ -112,7 +113,8 @@ class Ownership:
             members = await self._store.beat(self._instance)
             decided = plan(await self._store.leases(), self._instance, frozenset(self.epochs), members)
             await self.release(decided.release)
-            for partition in decided.take[:AT_ONCE]:
+            # What could not be begun with comes last, so that it is in nobody's way.
+            for partition in sorted(decided.take, key=self._failed.__contains__)[:AT_ONCE]:
                 await self._take(partition)
         except Unavailable as exc:
             # Without the database nothing can be written, by this process or by one that takes over meanwhile.
@@ -157,6 +159,8 @@ class Ownership:
         lease = await self._store.take(self._instance, partition)
         if lease is None:
             return
-        await self._taken(lease)  # when that fails, the lease is still ours, and is taken again in the next round
+        self._failed.add(partition)
+        await self._taken(lease)  # when that fails, the lease is still ours, and is taken again in a later round
+        self._failed.discard(partition)
         self.epochs[partition] = lease.epoch
         log.info("partition taken", partition=partition, epoch=lease.epoch, next_offset=lease.next_offset)

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from services.timer.evidence import Brokers
+from services.timer.evidence import ANSWER_S, Brokers
 from services.timer.handlers import held_of
 from services.timer.holdings import Deadline, Holding, Holdings, kind_of
 from services.timer.store import Lease
@@ -198,10 +198,14 @@ class Partitions:
     async def _offset(self, lease: Lease) -> int | None:
         """Where to read on; None when the log does not hold that place: then a person has to decide."""
         place = Place(self._events_topic, lease.partition)
-        beginning = (await self._brokers.beginnings([place]))[place]
+        try:
+            async with asyncio.timeout(ANSWER_S):  # the other leases want to be renewed
+                beginning = (await self._brokers.beginnings([place]))[place]
+                end = (await self._brokers.ends([place]))[place]
+        except TimeoutError as exc:
+            raise Unavailable(f"Kafka does not say where {place.topic}/{place.partition} begins and ends") from exc
         if lease.next_offset is None:
             return beginning
-        end = (await self._brokers.ends([place]))[place]
         if beginning <= lease.next_offset <= end:
             return lease.next_offset
         log.error(
