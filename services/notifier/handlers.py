@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+from uuid import UUID
 
-import stamina
 import structlog
 
 from services.notifier.delivery import Alert, Attempt, Channel, Delivery, Outcome
-from services.notifier.retry import Verdict, judge
+from services.notifier.retry import Finished, Verdict, judge
 from services.notifier.routing import Routes, route
 from shared.cloudevents import BreachRecord, decode_breach
 from shared.deadletters import dead_letter
@@ -24,8 +24,9 @@ from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 AWAY_S: Final = 1.0  # between two tries to reach the database
-LOCKED_S: Final = 0.02  # the least that a round sleeps
+SOON_S: Final = 0.05  # the least that a round sleeps, unless it is woken
 LONGEST_REST: Final[Span] = 3600 * SECOND  # whoever asks for more is asked again after an hour
+RECORDED_AT_ONCE: Final = 200
 IDLE_S: Final = 5.0  # how long a round sleeps at most: what a process that died had claimed comes free meanwhile
 PATIENCE_S: Final = 3.0  # how long a stopping process waits for attempts that are under way
 
@@ -45,8 +46,8 @@ class Store(Protocol):
     async def next_due(self, receivers: Sequence[str]) -> Instant | None:
         """When the earliest delivery of *receivers* that nobody is at is due."""
 
-    async def record(self, done: Delivery, made: Attempt, verdict: Verdict) -> bool:
-        """Store an attempt; False when another process has taken the delivery up since."""
+    async def record(self, finished: Sequence[Finished]) -> Sequence[UUID]:
+        """Store attempts; the deliveries that another process has taken up since."""
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
         """Give back what was claimed and not finished."""
@@ -122,6 +123,7 @@ class Courier:
         self._around = around
         self._wake = wake
         self._under_way: dict[asyncio.Task[None], Delivery] = {}
+        self._finished: list[Finished] = []  # and not recorded yet
         self._resting: dict[Channel, Instant] = {}  # until when it asked to be left alone
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -134,17 +136,21 @@ class Courier:
         # The seconds until something more may be due; the end of an attempt wakes the loop before.
         now = self._around.now()
         try:
-            for delivery in await self._store.claim(self._free(now), now, lease=self._around.lease):
+            await self._record()
+            claimed = await self._store.claim(self._free(now), now, lease=self._around.lease)
+            for delivery in claimed:
                 task = group.create_task(self._attempt(delivery))
                 self._under_way[task] = delivery
                 task.add_done_callback(self._ended)
+            if claimed:
+                return SOON_S  # there may be more, and the end of an attempt tells before
             next_due = await self._store.next_due(list(self._free(now)))
         except Unavailable as exc:
             log.warning("deliveries wait", error=str(exc))
             return AWAY_S
         starts = [*self._resting.values(), *([] if next_due is None else [next_due])]
         # What is due and yet was not claimed is locked by another process for a moment.
-        return min([IDLE_S, *(max((start - now) / SECOND, LOCKED_S) for start in starts)])
+        return min([IDLE_S, *(max((start - now) / SECOND, SOON_S) for start in starts)])
 
     def _free(self, now: Instant) -> dict[str, int]:
         self._resting = {channel: until for channel, until in self._resting.items() if until > now}
@@ -159,7 +165,7 @@ class Courier:
     async def _attempt(self, delivery: Delivery) -> None:
         channel = self._board.channels.get(delivery.receiver)
         if channel is None:
-            await self._give_back([delivery])  # a reload took the receiver away just now
+            await self._give_back(delivery)  # a reload took the receiver away just now
             return
         started = self._around.now()
         outcome = await self._sent(channel, delivery, started)
@@ -169,8 +175,8 @@ class Courier:
         if outcome.after:
             # It asked all of us, not this delivery only: what else is due there waits too, and uses up no attempt.
             self._resting[channel] = ended + min(outcome.after, LONGEST_REST)
+        self._finished.append(Finished(delivery, made, verdict))
         self._tell(delivery, made, verdict)
-        await self._record(delivery, made, verdict)
 
     async def _sent(self, channel: Channel, delivery: Delivery, now: Instant) -> Outcome:
         try:
@@ -193,20 +199,12 @@ class Courier:
         else:
             told.warning("will be tried again", at=rfc3339(verdict.next_attempt_at), answer=outcome.answer)
 
-    async def _record(self, delivery: Delivery, made: Attempt, verdict: Verdict) -> None:
+    async def _record(self) -> None:
         # While the database is away, what was sent is still known here; after the lease somebody repeats it.
-        try:
-            await self._recorded(delivery, made, verdict)
-        except Unavailable as exc:
-            log.error("an attempt could not be recorded", delivery=str(delivery.id), error=str(exc))  # noqa: TRY400 # an outage, not a bug
-
-    async def _recorded(self, delivery: Delivery, made: Attempt, verdict: Verdict) -> None:
-        async for attempt in stamina.retry_context(
-            on=Unavailable, attempts=None, timeout=self._around.lease / SECOND, wait_initial=0.1, wait_max=5.0
-        ):
-            with attempt:
-                if not await self._store.record(delivery, made, verdict):
-                    log.warning("another process took the delivery up", delivery=str(delivery.id))
+        finished = self._finished[:RECORDED_AT_ONCE]
+        for lost in await self._store.record(finished):
+            log.warning("another process took the delivery up", delivery=str(lost))
+        del self._finished[: len(finished)]
 
     async def _end(self) -> None:
         if self._under_way:
@@ -214,10 +212,15 @@ class Courier:
         left = dict(self._under_way)
         for task in left:
             task.cancel()
-        await self._give_back(list(left.values()))
-
-    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         try:
-            await self._store.release(deliveries)
+            while self._finished:
+                await self._record()
+            await self._store.release(list(left.values()))
         except Unavailable as exc:
             log.warning("deliveries stay claimed until the lease ends", error=str(exc))
+
+    async def _give_back(self, delivery: Delivery) -> None:
+        try:
+            await self._store.release([delivery])
+        except Unavailable as exc:
+            log.warning("a delivery stays claimed until the lease ends", error=str(exc))

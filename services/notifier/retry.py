@@ -7,7 +7,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from services.notifier.delivery import Outcome, State
+from services.notifier.delivery import Attempt, Delivery, Outcome, State
 from shared.events import SECOND, Instant, Span, instant
 
 _MINUTE: Final = 60 * SECOND
@@ -37,6 +37,15 @@ class Verdict:
     state: State
     next_attempt_at: Instant | None = None  # of a pending one
     gave_up: bool = False  # it failed because the schedule is used up, not because it was refused
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that was made, and what becomes of its delivery."""
+
+    delivery: Delivery
+    attempt: Attempt
+    verdict: Verdict
 
 
 def judge(outcome: Outcome, attempts: int, now: Instant, *, jitter: float) -> Verdict:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Row, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
-from services.notifier.delivery import Alert, Attempt, Delivery, bucket_in, bucket_of, delivery_id
-from services.notifier.retry import Verdict
-from services.notifier.tables import attempt, delivery, received
+from services.notifier.delivery import Alert, Delivery, bucket_in, bucket_of, delivery_id
+from services.notifier.retry import Finished
+from services.notifier.statements import ATTEMPTS, CHANGE, CLAIM, DUE, EARLIEST
+from services.notifier.tables import delivery, received
 from shared.cloudevents import BreachRecord
 from shared.db import Database
 from shared.events import Instant, Span, instant, moment
 
-PRUNED_AT_ONCE = 5_000  # rows; a bigger statement would hold its locks for long
+PRUNED_AT_ONCE: Final = 5_000  # rows; a bigger statement would hold its locks for long
+_CHANGED: Final = ("bucket", "id", "claim", "state", "attempts", "next_attempt_at", "finished_at", "last_answer")
 
 
 class Store:
@@ -58,13 +60,17 @@ class Store:
         Raises:
             Unavailable, BadData, Refused: see `shared.db`.
         """
-        claimed: list[Delivery] = []
+        if not free:
+            return []
         async with self._database.transaction("claim deliveries") as connection:
-            for receiver, count in free.items():
-                due = _due(receiver, now).limit(count).with_for_update(skip_locked=True).cte("due")
-                rows = await connection.execute(_claim(due, lease))
-                claimed += [_delivery(row) for row in rows]
-        return claimed
+            # Two statements: of a list of keys the planner knows how short it is, of a subquery's rows it does not.
+            wanted = {"all_receiver": list(free), "all_room": list(free.values()), "now": moment(now)}
+            keys = [tuple(row) for row in await connection.execute(DUE, wanted)]
+            if not keys:
+                return []
+            held = {**_columns(keys, "bucket", "id"), "lease": timedelta(microseconds=lease)}
+            claimed = [_delivery(row) for row in await connection.execute(CLAIM, held)]
+        return sorted(claimed, key=lambda each: (each.created_at, each.breach.time))
 
     async def next_due(self, receivers: Collection[str]) -> Instant | None:
         """When the earliest delivery of *receivers* that nobody is at is due.
@@ -72,35 +78,29 @@ class Store:
         Raises:
             Unavailable, Refused: see `shared.db`.
         """
-        earliest = select(func.min(delivery.c.next_attempt_at)).where(_pending_of(receivers), _unclaimed())
+        if not receivers:
+            return None
         async with self._database.transaction("read the next delivery") as connection:
-            found = (await connection.execute(earliest)).scalar()
+            found = (await connection.execute(EARLIEST, {"all_receiver": list(receivers)})).scalar()
         return None if found is None else instant(found)
 
-    async def record(self, done: Delivery, made: Attempt, verdict: Verdict) -> bool:
-        """Store an attempt and what becomes of its delivery; False when another process has taken it up since.
+    async def record(self, finished: Sequence[Finished]) -> list[UUID]:
+        """Store attempts and what becomes of their deliveries; those that another process has taken up since.
+
+        Of those nothing is stored: the other process's attempt counts.
 
         Raises:
             Unavailable, BadData, Refused: see `shared.db`.
         """
-        finished = None if verdict.next_attempt_at is not None else moment(made.started_at + made.duration)
-        change = (
-            update(delivery)
-            .where(_is(done.id), delivery.c.claim == done.claim, delivery.c.state == "pending")
-            .values(
-                state=verdict.state,
-                attempts=made.number,
-                next_attempt_at=None if verdict.next_attempt_at is None else moment(verdict.next_attempt_at),
-                claimed_until=None,
-                finished_at=finished,
-                last_answer=made.outcome.answer,
-            )
-        )
-        async with self._database.transaction("record an attempt") as connection:
-            if (await connection.execute(change)).rowcount == 0:
-                return False
-            await connection.execute(insert(attempt).values(_attempt(done, made)))
-        return True
+        if not finished:
+            return []
+        async with self._database.transaction("record attempts") as connection:
+            ended = _columns([_changed(each) for each in finished], *_CHANGED)
+            kept = set((await connection.execute(CHANGE, ended)).scalars())
+            made = [_attempt(each) for each in finished if each.delivery.id in kept]
+            if made:
+                await connection.execute(ATTEMPTS, made)
+        return [each.delivery.id for each in finished if each.delivery.id not in kept]
 
     async def release(self, deliveries: Iterable[Delivery]) -> None:
         """Give back what was claimed and not finished, so that others need not wait for the lease to end.
@@ -160,35 +160,16 @@ class Store:
             return (await connection.execute(delete(received).where(tuple_(*key).in_(old)))).rowcount
 
 
-def _pending_of(receivers: Collection[str]) -> ColumnElement[bool]:
-    return and_(delivery.c.state == "pending", delivery.c.receiver.in_(receivers))
+def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
+    return {f"all_{name}": list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-def _unclaimed() -> ColumnElement[bool]:
-    return or_(delivery.c.claimed_until.is_(None), delivery.c.claimed_until <= func.clock_timestamp())
-
-
-def _is(identity: UUID) -> ColumnElement[bool]:
-    return and_(delivery.c.bucket == bucket_in(identity), delivery.c.id == identity)
-
-
-def _due(receiver: str, now: Instant) -> Select[Any]:
-    return (
-        select(delivery.c.bucket, delivery.c.id)
-        .where(_pending_of([receiver]), delivery.c.next_attempt_at <= moment(now), _unclaimed())
-        .order_by(delivery.c.next_attempt_at)
-    )
-
-
-def _claim(due: Any, lease: Span) -> Any:
-    until = func.clock_timestamp() + timedelta(microseconds=lease)
-    return (
-        update(delivery)
-        .where(delivery.c.bucket == due.c.bucket, delivery.c.id == due.c.id)
-        .where(received.c.bucket == delivery.c.bucket, received.c.event_id == delivery.c.event_id)
-        .values(claim=delivery.c.claim + 1, claimed_until=until)
-        .returning(delivery, received.c.type, received.c.time, received.c.data)
-    )
+def _changed(finished: Finished) -> tuple[Any, ...]:
+    held, made, verdict = finished.delivery, finished.attempt, finished.verdict
+    again = None if verdict.next_attempt_at is None else moment(verdict.next_attempt_at)
+    ended = moment(made.started_at + made.duration) if again is None else None
+    key = (bucket_in(held.id), held.id, held.claim)
+    return (*key, verdict.state, made.number, again, ended, made.outcome.answer)
 
 
 def _received(breach: BreachRecord, now: Instant) -> dict[str, Any]:
@@ -221,10 +202,11 @@ def _pending(breach: BreachRecord, alert: Alert, now: Instant) -> dict[str, Any]
     }
 
 
-def _attempt(done: Delivery, made: Attempt) -> dict[str, Any]:
+def _attempt(finished: Finished) -> dict[str, Any]:
+    held, made = finished.delivery, finished.attempt
     return {
-        "bucket": bucket_in(done.id),
-        "delivery_id": done.id,
+        "bucket": bucket_in(held.id),
+        "delivery_id": held.id,
         "number": made.number,
         "started_at": moment(made.started_at),
         "duration": timedelta(microseconds=made.duration),

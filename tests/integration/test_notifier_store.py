@@ -12,7 +12,7 @@ import pytest
 
 from services.notifier.api import router
 from services.notifier.delivery import Alert, Attempt, Delivery, Outcome
-from services.notifier.retry import Verdict
+from services.notifier.retry import Finished, Verdict
 from services.notifier.store import Store
 from shared.cloudevents import BreachRecord
 from shared.db import Database
@@ -132,15 +132,15 @@ async def test_a_process_whose_claim_was_taken_over_can_record_nothing(store: St
     await store.remember(some(receiver, 1), DUE)
     [dead] = await claimed(store, receiver, lease=0)
     [taken] = await claimed(store, receiver)
-    assert not await store.record(dead, attempt(), Verdict("pending", DUE))
-    assert await store.record(taken, attempt(result="delivered"), Verdict("delivered"))
-    assert not await store.record(taken, attempt(2), Verdict("pending", DUE))
+    assert [dead.id] == await store.record([Finished(dead, attempt(), Verdict("pending", DUE))])
+    assert await store.record([Finished(taken, attempt(result="delivered"), Verdict("delivered"))]) == []
+    assert [taken.id] == await store.record([Finished(taken, attempt(2), Verdict("pending", DUE))])
 
 
 async def test_a_failed_attempt_is_due_again_when_the_verdict_says(store: Store, receiver: str) -> None:
     await store.remember(some(receiver, 1), DUE)
     [taken] = await claimed(store, receiver)
-    await store.record(taken, attempt(), Verdict("pending", DUE + 5 * SECOND))
+    await store.record([Finished(taken, attempt(), Verdict("pending", DUE + 5 * SECOND))])
     assert await claimed(store, receiver, DUE + 5 * SECOND - 1) == []
     [again] = await claimed(store, receiver, DUE + 5 * SECOND)
     assert (again.id, again.message_id, again.attempts) == (taken.id, taken.message_id, 1)
@@ -157,7 +157,7 @@ async def test_what_is_given_back_can_be_taken_up_at_once(store: Store, receiver
 async def test_pending_deliveries_are_counted_by_receiver(store: Store, receiver: str) -> None:
     await store.remember(some(receiver, 3), DUE)
     [taken, *_] = await claimed(store, receiver)
-    await store.record(taken, attempt(result="delivered"), Verdict("delivered"))
+    await store.record([Finished(taken, attempt(result="delivered"), Verdict("delivered"))])
     assert (await store.pending())[receiver] == 2
 
 
@@ -174,7 +174,7 @@ async def test_old_breaches_are_forgotten_but_not_while_they_are_being_delivered
     long_ago = DUE - 10**14
     await store.remember(some(receiver, 2), long_ago)
     [done, waiting] = await claimed(store, receiver, lease=0)
-    await store.record(done, attempt(result="delivered"), Verdict("delivered"))
+    await store.record([Finished(done, attempt(result="delivered"), Verdict("delivered"))])
     assert await store.prune(long_ago + 1) == 1
     assert [each.id for each in await claimed(store, receiver)] == [waiting.id]
 
@@ -213,7 +213,7 @@ async def test_deliveries_are_listed_newest_first_over_several_pages(
 async def test_deliveries_are_filtered_by_state(api: httpx2.AsyncClient, store: Store, receiver: str) -> None:
     await store.remember(some(receiver, 2), DUE)
     [taken, _] = await claimed(store, receiver)
-    await store.record(taken, attempt(result="refused"), Verdict("failed"))
+    await store.record([Finished(taken, attempt(result="refused"), Verdict("failed"))])
     failed = (await api.get("/v1/deliveries", params={"receiver": receiver, "state": "failed"})).json()["deliveries"]
     assert [(each["id"], each["last_answer"]) for each in failed] == [(str(taken.id), "503 busy")]
 
@@ -221,9 +221,9 @@ async def test_deliveries_are_filtered_by_state(api: httpx2.AsyncClient, store: 
 async def test_a_delivery_is_shown_with_its_attempts(api: httpx2.AsyncClient, store: Store, receiver: str) -> None:
     await store.remember(some(receiver, 1), DUE)
     [taken] = await claimed(store, receiver)
-    await store.record(taken, attempt(), Verdict("pending", DUE + 5 * SECOND))
+    await store.record([Finished(taken, attempt(), Verdict("pending", DUE + 5 * SECOND))])
     [taken] = await claimed(store, receiver, DUE + 5 * SECOND)
-    await store.record(taken, attempt(2, "delivered", DUE + 5 * SECOND), Verdict("delivered"))
+    await store.record([Finished(taken, attempt(2, "delivered", DUE + 5 * SECOND), Verdict("delivered"))])
     shown = (await api.get(f"/v1/deliveries/{taken.id}")).json()
     assert (shown["state"], shown["attempts"], shown["metric"]) == ("delivered", 2, "first_response")
     assert shown["reason"] == "route default takes everything"

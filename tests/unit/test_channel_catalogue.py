@@ -33,7 +33,7 @@ def opened(settings: str, outside: Outside) -> Channel:
 @pytest.mark.parametrize(
     ("settings", "name", "concurrency"),
     [
-        ("console: {}", "console", 1),  # one, so that lines keep their order
+        ("console: {}", "console", 64),
         ("webhook: {url: 'https://example.com', secret_env: HOOK}", "webhook", 4),
         (f"webhook: {{url: 'https://example.com', secret: {SECRET}}}\n    concurrency: 9", "webhook", 9),
         (MAIL, "email", 2),

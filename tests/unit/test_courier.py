@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from services.notifier.delivery import Alert, Attempt, Channel, ChannelName, Delivery, Outcome
+from services.notifier.delivery import Alert, Channel, ChannelName, Delivery, Outcome
 from services.notifier.handlers import Courier, Inbox, Surroundings, Switchboard
 from services.notifier.receivers import Console, Receiver
-from services.notifier.retry import Verdict
+from services.notifier.retry import Finished
 from services.notifier.routing import Route, Routes
 from shared.cloudevents import BreachRecord
 from shared.errors import Unavailable
@@ -30,7 +31,7 @@ class Shelf:
 
     waiting: list[Delivery] = field(default_factory=list)
     away: int = 0
-    recorded: list[tuple[Delivery, Attempt, Verdict]] = field(default_factory=list)
+    recorded: list[Finished] = field(default_factory=list)
     released: list[Delivery] = field(default_factory=list)
     remembered: list[Sequence[tuple[BreachRecord, Sequence[Alert]]]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,11 +50,11 @@ class Shelf:
     async def next_due(self, receivers: Sequence[str]) -> Instant | None:
         return None
 
-    async def record(self, done: Delivery, made: Attempt, verdict: Verdict) -> bool:
+    async def record(self, finished: Sequence[Finished]) -> list[UUID]:
         self._answer()
-        self.recorded.append((done, made, verdict))
+        self.recorded += finished
         self.changed.set()
-        return True
+        return []
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
         self.released += deliveries
@@ -101,7 +102,7 @@ async def test_who_watches_is_told_of_every_alert_that_arrived_and_of_no_other()
     channels = {"team": Mouth(Outcome("delivered", "ok")), "other": Mouth(Outcome("refused", "410 Gone", 410))}
     await delivering(shelf, channels, around(on_delivered=lambda *what: told.append(what)), 2)
     assert told == [(good, Outcome("delivered", "ok"))]
-    assert {done.receiver: verdict.state for done, _, verdict in shelf.recorded} == {
+    assert {each.delivery.receiver: each.verdict.state for each in shelf.recorded} == {
         "team": "delivered",
         "other": "failed",
     }
@@ -111,7 +112,7 @@ async def test_a_bug_in_one_attempt_ends_no_other_and_is_tried_again() -> None:
     shelf = Shelf([delivery(), delivery(breach("event-2"), receiver="other")])
     channels = {"team": Mouth(KeyError("bug")), "other": Mouth(Outcome("delivered", "ok"))}
     await delivering(shelf, channels, around(), 2)
-    assert {done.receiver: verdict.state for done, _, verdict in shelf.recorded} == {
+    assert {each.delivery.receiver: each.verdict.state for each in shelf.recorded} == {
         "team": "pending",
         "other": "delivered",
     }
@@ -126,7 +127,7 @@ async def test_an_attempt_is_recorded_once_the_database_is_back() -> None:
             return Outcome("delivered", "ok")
 
     await delivering(shelf, {"team": Leaving(Outcome("delivered", "ok"))}, around(), 1)
-    assert [verdict.state for _, _, verdict in shelf.recorded] == ["delivered"]
+    assert [each.verdict.state for each in shelf.recorded] == ["delivered"]
 
 
 async def test_attempts_are_counted_by_channel_and_outcome() -> None:

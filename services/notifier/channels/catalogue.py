@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 
+from services.notifier.channels.console import CONCURRENCY as LINES
 from services.notifier.channels.console import ConsoleChannel
 from services.notifier.channels.mail import CONCURRENCY as MAILS
 from services.notifier.channels.mail import Envelope, MailChannel
@@ -57,7 +58,7 @@ def _channel(receiver: Receiver, outside: Outside) -> Channel:
     if receiver.email is not None:
         envelope = Envelope(receiver.email, _password(receiver.email, outside.environment))
         return MailChannel(envelope, concurrency=receiver.concurrency or MAILS)
-    return ConsoleChannel(outside.write, concurrency=receiver.concurrency or 1)
+    return ConsoleChannel(outside.write, concurrency=receiver.concurrency or LINES)
 
 
 def _target(webhook: Webhook, environment: Mapping[str, str]) -> Target:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from services.notifier import message
 from services.notifier.delivery import ChannelName, Delivery, Outcome
 from shared.events import Instant
+
+CONCURRENCY: Final = 64  # a line is written at once, so these keep their order
 
 
 class ConsoleChannel:
@@ -14,7 +17,7 @@ class ConsoleChannel:
 
     name: ChannelName = "console"
 
-    def __init__(self, write: Callable[[str], None], *, concurrency: int = 1) -> None:
+    def __init__(self, write: Callable[[str], None], *, concurrency: int = CONCURRENCY) -> None:
         self._write = write
         self.concurrency = concurrency
 

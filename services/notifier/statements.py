@@ -1,0 +1,92 @@
+"""The statements of every round of deliveries, built once: building and compiling one takes 4 ms, running it 0.3 ms.
+
+Lists come in as arrays, one a column, so that the text of a statement is the same for any number of rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    Interval,
+    Select,
+    TableValuedAlias,
+    Text,
+    and_,
+    bindparam,
+    column,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.types import TypeEngine
+
+from services.notifier.tables import attempt, delivery, received
+
+
+def _given(name: str, **columns: TypeEngine[Any]) -> TableValuedAlias:
+    # The rows that arrays make side by side.
+    arrays = [bindparam(f"all_{each}", type_=ARRAY(type_)) for each, type_ in columns.items()]
+    shape = [column(each, type_) for each, type_ in columns.items()]
+    return func.unnest(*arrays).table_valued(*shape, name=name).render_derived()
+
+
+def _waiting(receiver: ColumnElement[str]) -> Select[Any]:
+    # One receiver after the other: so each is a few steps in the index, however much waits for another.
+    unclaimed = or_(delivery.c.claimed_until.is_(None), delivery.c.claimed_until <= func.clock_timestamp())
+    return (
+        select(delivery.c.bucket, delivery.c.id, delivery.c.next_attempt_at)
+        .where(delivery.c.receiver == receiver, delivery.c.state == "pending", unclaimed)
+        .order_by(delivery.c.next_attempt_at)
+    )
+
+
+def _due() -> Select[Any]:
+    free = _given("free", receiver=Text(), room=Integer())
+    due = _waiting(free.c.receiver).where(delivery.c.next_attempt_at <= bindparam("now")).limit(free.c.room)
+    locked = due.with_for_update(of=delivery, skip_locked=True).lateral("waiting")
+    return select(locked.c.bucket, locked.c.id).select_from(free.join(locked, true()))
+
+
+def _earliest() -> Select[Any]:
+    named = _given("named", receiver=Text())
+    first = _waiting(named.c.receiver).limit(1).lateral("waiting")
+    return select(func.min(first.c.next_attempt_at)).select_from(named.join(first, true()))
+
+
+def _claim() -> Any:
+    keys = _given("keys", bucket=delivery.c.bucket.type, id=delivery.c.id.type)
+    until = func.clock_timestamp() + bindparam("lease", type_=Interval())
+    return (
+        update(delivery)
+        .where(delivery.c.bucket == keys.c.bucket, delivery.c.id == keys.c.id)
+        .where(received.c.bucket == delivery.c.bucket, received.c.event_id == delivery.c.event_id)
+        .values(claim=delivery.c.claim + 1, claimed_until=until)
+        .returning(delivery, received.c.type, received.c.time, received.c.data)
+    )
+
+
+def _change() -> Any:
+    key = (delivery.c.bucket, delivery.c.id, delivery.c.claim)
+    news = [delivery.c[name] for name in ("state", "attempts", "next_attempt_at", "finished_at", "last_answer")]
+    ended = _given("ended", **{field.name: field.type for field in (*key, *news)})
+    same = and_(*(field == ended.c[field.name] for field in key))
+    changed = {field.name: ended.c[field.name] for field in news}
+    change = update(delivery).where(same, delivery.c.state == "pending").values(claimed_until=None, **changed)
+    return change.returning(delivery.c.id)
+
+
+# (bucket, id) of what is due at `now`, locked: for each of `all_receiver` up to its `all_room`.
+DUE: Final = _due()
+# The earliest `next_attempt_at` of what nobody is at for `all_receiver`.
+EARLIEST: Final = _earliest()
+# Takes up for `lease` what `all_bucket` and `all_id` name, and gives it with its breach.
+CLAIM: Final = _claim()
+# What becomes of deliveries whose claim still holds, by `all_bucket`, `all_id`, `all_claim`, …; gives their ids.
+CHANGE: Final = _change()
+ATTEMPTS: Final = attempt.insert()
