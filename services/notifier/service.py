@@ -17,7 +17,7 @@ from services.notifier.retry import SCHEDULE
 from services.notifier.settings import Settings
 from services.notifier.store import Store
 from shared.db import Database
-from shared.errors import Refused, Unavailable
+from shared.errors import PlazoError, Refused, Unavailable
 from shared.events import SECOND, Instant, Span
 from shared.kafka.connection import Outgoing
 from shared.kafka.loop import Subscription, consume
@@ -41,7 +41,8 @@ class World:
     environment: Mapping[str, str]
     write: Callable[[str], None]  # takes the lines of console receivers
     version: str
-    on_delivered: OnDelivered = field(default=lambda _delivery, _outcome: None)  # told of every alert that arrived
+    # Told of every alert that arrived, before it is recorded; must not raise.
+    on_delivered: OnDelivered = field(default=lambda _delivery, _outcome: None)
 
 
 class NotifierService:
@@ -110,7 +111,7 @@ class NotifierService:
             return "the consumer group is not joined"
         try:
             await self.database.check()
-        except Unavailable as exc:
+        except PlazoError as exc:
             return str(exc)
         return None
 
