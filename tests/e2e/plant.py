@@ -93,6 +93,10 @@ class Plant:
         async with self.database.raw("read positions") as connection:
             return int(await connection.fetchval("SELECT coalesce(sum(next_offset), 0) FROM timer.lease"))
 
+    async def has_folded(self, events: int) -> bool:
+        """Whether that many events are folded and committed."""
+        return await self.folded() >= events
+
     async def overdue(self) -> int:
         """How many items have something that should have been published."""
         async with self.database.raw("read deadlines") as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from standardwebhooks import Webhook
 
 from services.timer import backtest
 from services.timer.policy import Rulebook
@@ -21,12 +23,20 @@ from services.timer.policy_file import load
 from shared.cloudevents import decode_structured
 from shared.events import parse_instant
 from tests.e2e.helpdesk import POLICIES, encoded, events, read_log
-from tests.e2e.plant import Plant, Published, plant, until
+from tests.e2e.plant import PATIENCE_S, Plant, Published, plant, until
 from tests.processes import ROOT
+from tests.receivers import HttpReceiver, Posted, http_receiver
 from tests.servers import Topics
 
 pytestmark = pytest.mark.kafka
 
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+ROUTES = """
+receivers: {{desk: {{webhook: {{url: '{url}', secret_env: HOOK_SECRET}}, concurrency: 8}}}}
+routes:
+  - {{name: live, match: {{type: [breached], kind: [chat, call]}}, receivers: [desk]}}
+  - {{name: rest, receivers: []}}
+"""
 UNTIL = "2026-01-01T00:00:00Z"  # after the whole log, and before any run of this test
 
 
@@ -41,30 +51,60 @@ async def works(topics: Topics, database_url: str, tmp_path: Path) -> AsyncItera
         yield made
 
 
-async def test_the_topic_says_what_backtest_says_whatever_is_killed(works: Plant, log: list[dict[str, Any]]) -> None:
-    """Two timers share the partitions; one is killed in the middle, and so is ingest; nothing is lost or invented."""
-    await works.send(encoded(log))
-    begun = time.monotonic()
-    ingest, one, two = works.process("ingest"), works.process("timer", "timer-1"), works.process("timer", "timer-2")
-    async with one, two, ingest:
-        await until(lambda: _folded(works, len(log) // 5), "a fifth of the log")
-        ingest.kill()
-        ingest.start()
-        await until(lambda: _folded(works, len(log) // 2), "half of the log")
-        one.kill()
-        one.start()
-        await works.settled(len(log))
-    published = await works.published()
-    print(_summary(works, log, published, time.monotonic() - begun))
+async def test_what_comes_out_is_what_backtest_says_whatever_is_killed(works: Plant, log: list[dict[str, Any]]) -> None:
+    """Two timers share the partitions; one is killed in the middle, so are ingest and the notifier: nothing is lost."""
+    async with http_receiver() as receiver:
+        routes = works.folder / "notify.yaml"
+        routes.write_text(ROUTES.format(url=receiver.url))
+        works.extra |= {"NOTIFY_ROUTES": str(routes), "HOOK_SECRET": SECRET, "NOTIFIER_CLAIM_S": "10"}
+        await works.send(encoded(log))
+        begun = time.monotonic()
+        await _survive(works, len(log), receiver)
+        seconds = time.monotonic() - begun
+        published = await works.published()
+    print(_summary(works, log, published, seconds))
     _assert_repeats_are_the_same(published)
     distinct = list({record.event_id: record for record in published}.values())
     _assert_sequences_have_no_gaps(distinct)
     assert _told(distinct) == _expected(log)
     assert _breaches(distinct) == _backtested(works.folder, log)
+    _assert_alerts_were_delivered(distinct, receiver.posted)
 
 
-async def _folded(works: Plant, count: int) -> bool:
-    return await works.folded() >= count
+async def _survive(works: Plant, events: int, receiver: HttpReceiver) -> None:
+    """Run everything over the log, with a kill -9 of each service on the way, until nothing is left to do."""
+    ingest, notifier = works.process("ingest"), works.process("notifier")
+    one, two = works.process("timer", "timer-1"), works.process("timer", "timer-2")
+    async with one, two, notifier, ingest:
+        await until(lambda: works.has_folded(events // 5), "a fifth of the log")
+        ingest.kill()
+        ingest.start()
+        await until(lambda: works.has_folded(events // 2), "half of the log")
+        one.kill()
+        one.start()
+        await receiver.until(lambda posted: len(posted) > 100, within_s=PATIENCE_S)
+        notifier.kill()
+        notifier.start()
+        await works.settled(events)
+        wanted = len({record.event.breach_id for record in await works.published() if _is_routed(record)})
+        await receiver.until(lambda posted: len(_webhook_ids(posted)) >= wanted, within_s=PATIENCE_S)
+
+
+def _is_routed(record: Published) -> bool:
+    return record.type == "sla.clock.breached.v1" and record.event.kind in {"chat", "call"}
+
+
+def _webhook_ids(posted: Iterable[Posted]) -> set[str]:
+    return {each.headers["webhook-id"] for each in posted}
+
+
+def _assert_alerts_were_delivered(distinct: Iterable[Published], posted: list[Posted]) -> None:
+    """Every breach that is routed reached the receiver, signed; one that came twice has the same id both times."""
+    told: dict[str, str] = {}
+    for each in posted:
+        body = Webhook(SECRET).verify(each.body, each.headers)
+        assert told.setdefault(body["data"]["breach_id"], each.headers["webhook-id"]) == each.headers["webhook-id"]
+    assert set(told) == {record.event.breach_id for record in distinct if _is_routed(record)}
 
 
 def _assert_repeats_are_the_same(published: Iterable[Published]) -> None:
