@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 
 from services.notifier.delivery import Alert, Delivery, delivery_id
+from services.timer.write_set import HistoryRow, ItemRow, Move, OutboxRow, WriteSet, pack_headers
 from shared.cloudevents import BreachRecord
-from shared.events import BreachEvent, BreachType, Headers, Instant, instant, moment, parse_instant
+from shared.events import BreachEvent, BreachType, Event, Headers, Instant, instant, moment, parse_instant
 from shared.published import breach_headers
 
 DUE = parse_instant("2026-01-05T12:00:00Z")
@@ -82,3 +83,80 @@ def delivery(found: BreachRecord | None = None, **changes: Any) -> Delivery:
     }
     assert isinstance(fields["id"], UUID)
     return Delivery(**fields)
+
+
+def ticket_event(subject: str = "42", number: int = 0, **changes: Any) -> Event:
+    """The creation of a ticket."""
+    fields: dict[str, Any] = {
+        "time": DUE,
+        "id": f"{subject}-{number}",
+        "source": "/desk",
+        "type": "ticket.created",
+        "tenant": "default",
+        "kind": "ticket",
+        "subject": subject,
+        **changes,
+    }
+    return Event(**fields)
+
+
+def move(partition: int = 0, **changes: Any) -> Move:
+    """A step of a partition from the state in which it was first taken."""
+    fields: dict[str, Any] = {
+        "partition": partition,
+        "epoch": 1,
+        "revision": 0,
+        "next_offset": 10,
+        "published_through": 0,
+        "items": 1,
+        "open_clocks": '{"running/medium": 1}',
+        **changes,
+    }
+    return Move(**fields)
+
+
+def item_row(key: str = "default/ticket/42", partition: int = 0, **changes: Any) -> ItemRow:
+    """An item of which nothing is due."""
+    fields: dict[str, Any] = {
+        "partition": partition,
+        "key": key,
+        "state": b"state",
+        "ledger": b"ledger",
+        "next_due": None,
+        "clock_states": 1,
+        "quarantined": False,
+        "seen": b"seen",
+        "revision": 0,
+        "retired": "",
+        **changes,
+    }
+    return ItemRow(**fields)
+
+
+def outbox_row(position: int, partition: int = 0, **changes: Any) -> OutboxRow:
+    """A record that is to be published."""
+    fields: dict[str, Any] = {
+        "partition": partition,
+        "position": position,
+        "topic": "sla.breaches.v1",
+        "key": b"default/ticket/42",
+        "headers": pack_headers([("ce_id", b"%d" % position)]),
+        "value": b"%d" % position,
+        **changes,
+    }
+    return OutboxRow(**fields)
+
+
+def write_set(*keys: str, partition: int = 0, revision: int = 0, epoch: int = 1) -> WriteSet:
+    """What one batch wrote: an event, an item and a breach for each key, and the move of their partition."""
+    first = 100 * revision + 1
+    return WriteSet(
+        (move(partition, revision=revision, epoch=epoch, next_offset=10 * (revision + 1)),),
+        tuple(item_row(key, partition, revision=revision) for key in keys),
+        tuple(
+            HistoryRow(partition, key, revision, msgspec.msgpack.encode([ticket_event(key.split("/", 2)[2])]))
+            for key in keys
+        ),
+        tuple(outbox_row(first + n, partition, key=key.encode()) for n, key in enumerate(keys)),
+        {partition: first + len(keys)},
+    )
