@@ -56,7 +56,7 @@ async def test_what_comes_out_is_what_backtest_says_whatever_is_killed(works: Pl
     async with http_receiver() as receiver:
         routes = works.folder / "notify.yaml"
         routes.write_text(ROUTES.format(url=receiver.url))
-        works.extra |= {"NOTIFY_ROUTES": str(routes), "HOOK_SECRET": SECRET, "NOTIFIER_CLAIM_S": "10"}
+        works.extra |= {"NOTIFY_ROUTES": str(routes), "HOOK_SECRET": SECRET, "NOTIFIER_CLAIM_S": "61"}
         await works.send(encoded(log))
         begun = time.monotonic()
         await _survive(works, len(log), receiver)
