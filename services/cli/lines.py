@@ -21,8 +21,8 @@ _STYLES: Final[dict[BreachType, str]] = {
 
 
 def breach_line(breach: BreachRecord) -> Text:
-    """When it happened, what, to which item, by which policy, when it was due, and how soon it was detected."""
-    return _stamped(instant(breach.time), Text(line(breach), _STYLES[breach.type]))
+    """When it was detected, what happened to which item by which policy, when it was due, and how soon that was."""
+    return _stamped(parse_instant(breach.data.detected_at), Text(line(breach), _STYLES[breach.type]))
 
 
 def delivered_line(delivery: Delivery, now: Instant) -> Text:
