@@ -1,0 +1,255 @@
+"""The documentation names everything that a user can set, call, read or receive, and nothing that does not exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import msgspec
+import pytest
+from fastapi import FastAPI
+
+from services.__main__ import COMMANDS
+from services.cli.settings import InstallationSettings
+from services.ingest.__main__ import build as build_ingest
+from services.ingest.settings import Settings as IngestSettings
+from services.notifier import routes_file
+from services.notifier.api import router as notifier_router
+from services.notifier.receivers import Email, Receiver, Smtp, Webhook
+from services.notifier.retry import SCHEDULE
+from services.notifier.routing import FIELDS
+from services.timer import policy_file
+from services.timer.api import router as timer_router
+from services.timer.cycles import METRICS
+from services.timer.settings import Settings as TimerSettings
+from shared.cloudevents import BREACH_TYPES, decode_structured
+from shared.configuration import Upstream, load
+from shared.db import Database
+from shared.errors import DeadLetterReason
+from shared.events import EVENT_TYPES, BreachEvent
+from shared.metrics import Metrics
+from shared.version import VERSION
+from shared.web import Health, application
+from tests.documentation import DOCS, PAGES, ROOT, TABLES, examples, first_column, made, tables_in
+
+EVENTS: Final = DOCS / "events.md"
+POLICIES: Final = DOCS / "policies.md"
+NOTIFICATIONS: Final = DOCS / "notifications.md"
+OPERATIONS: Final = DOCS / "operations.md"
+README: Final = ROOT / "README.md"
+PARTS: Final = "services|shared|deploy|tests|docs"
+BROKER: Final = {"KAFKA_BOOTSTRAP": "localhost:9092", "DATABASE_URL": "postgresql://plazo@localhost/plazo"}
+
+
+def text_of(pages: Iterable[Path]) -> str:
+    """The pages, one after the other."""
+    return "\n".join(page.read_text() for page in pages)
+
+
+def options(schema: Mapping[str, Any], definition: str) -> set[str]:
+    """The names of the options in a definition of a JSON Schema."""
+    return set(schema["$defs"][definition]["properties"])
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link can point to in a page: its headings, as they are shown on the web."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterable[FastAPI]:
+    """The HTTP side of each process, connected to nothing."""
+    metrics = Metrics(VERSION, "")
+    database = Database(BROKER["DATABASE_URL"])
+    routers = [
+        build_ingest(load(IngestSettings, BROKER), metrics).router(),
+        timer_router(database),
+        notifier_router(database),
+    ]
+    return [application("Plazo", VERSION, [each], Health(), metrics) for each in routers]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_are_as_the_code_is(page: Path) -> None:
+    assert page.read_text() == made(page), "run: .venv/bin/python -m tests.documentation"
+
+
+def test_every_table_that_is_made_from_code_stands_somewhere() -> None:
+    assert sorted(name for page in PAGES for name in tables_in(page)) == sorted(TABLES)
+
+
+def test_every_setting_of_the_commands_is_one_of_a_service() -> None:
+    known = {*IngestSettings.model_fields, *TimerSettings.model_fields}
+    assert InstallationSettings.model_fields.keys() - known == set()
+
+
+def test_every_field_of_an_upstream_topic_is_documented() -> None:
+    names = set(first_column(OPERATIONS, "Of every service"))
+    assert names - {name.upper() for name in TimerSettings.model_fields} == Upstream.model_fields.keys()
+
+
+def test_a_metric_that_is_named_exists() -> None:
+    metrics = Metrics(VERSION, "")
+    known = {name for family in metrics.registry.collect() for name in (family.name, f"{family.name}_total")}
+    named = set(re.findall(r"`(sla_[a-z_]+)", text_of(PAGES)))
+    assert named - known - {"sla_build_info"} == set()
+
+
+def test_a_variable_that_is_named_exists() -> None:
+    code = "\n".join(path.read_text() for part in PARTS.split("|") for path in (ROOT / part).rglob("*.py"))
+    settings = {name.upper() for kind in (IngestSettings, TimerSettings) for name in kind.model_fields}
+    assigned = set(re.findall(r"\b([A-Z][A-Z_]{2,})=", text_of(PAGES)))
+    unknown = {name for name in assigned if name not in settings and f'"{name}' not in code and name not in _MAKE}
+    assert unknown - {"ON_CALL_WEBHOOK_SECRET", "NOTIFY_ROUTES"} == set()
+
+
+_MAKE: Final = set(re.findall(r"\$\((\w+)\)", (ROOT / "Makefile").read_text()))
+
+
+def test_a_command_that_is_named_exists() -> None:
+    named = set(re.findall(r"\./plazo ([a-z]+)", text_of(PAGES)))
+    assert named == COMMANDS.keys()
+
+
+def test_a_target_of_make_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert (
+        set(re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", text_of(PAGES), re.MULTILINE))
+        - {pair for name in targets for pair in ((name, ""), ("", name))}
+        == set()
+    )
+
+
+def test_every_type_of_event_is_documented_and_no_other() -> None:
+    assert sorted(first_column(EVENTS, "Event types")) == sorted(EVENT_TYPES)
+    assert sorted(first_column(EVENTS, "Breaches")) == sorted(BREACH_TYPES)
+
+
+def test_every_reason_of_a_dead_letter_is_documented_and_no_other() -> None:
+    assert sorted(first_column(EVENTS, "Reasons")) == sorted(get_args(DeadLetterReason))
+
+
+def test_every_sla_metric_is_documented_and_no_other() -> None:
+    assert first_column(POLICIES, "Metrics") == [metric.name for metric in METRICS]
+
+
+@pytest.mark.parametrize(
+    ("heading", "definition"),
+    [
+        ("Options of a policy", "PolicyModel"),
+        ("Options of a target", "TargetModel"),
+        ("Options of a calendar", "CalendarModel"),
+    ],
+)
+def test_every_option_of_a_policy_file_is_documented_and_no_other(heading: str, definition: str) -> None:
+    assert set(first_column(POLICIES, heading)) == options(policy_file.json_schema(), definition)
+
+
+def test_every_option_of_the_routes_file_is_documented_and_no_other() -> None:
+    assert set(first_column(NOTIFICATIONS, "Routes")) == options(routes_file.json_schema(), "_Route")
+    rows = [line.split("|")[1:3] for line in NOTIFICATIONS.read_text().splitlines() if line.startswith("| `")]
+    listed = {(channel.strip(" `"), option.strip(" `")) for channel, option in rows}
+    channels = {name for name in Receiver.model_fields if name != "concurrency"}
+    expected = {("console", "")}
+    expected |= {("webhook", name) for name in Webhook.model_fields}
+    expected |= {("email", field.alias or name) for name, field in Email.model_fields.items() if name != "smtp"}
+    expected |= {("email", f"smtp.{name}") for name in Smtp.model_fields}
+    assert {pair for pair in listed if pair[0] in channels} == expected
+
+
+def test_the_schedule_of_retries_is_documented() -> None:
+    told = re.findall(
+        r"(\d+) (s|min|h)\b", NOTIFICATIONS.read_text().partition("## Retries")[2].partition("each wait")[0]
+    )
+    units = {"s": 1, "min": 60, "h": 3600}
+    assert [int(count) * units[unit] * 1_000_000 for count, unit in told] == list(SCHEDULE[1:])
+
+
+def test_every_route_of_http_is_documented_and_no_other(http: Iterable[FastAPI]) -> None:
+    served = {
+        f"{method.upper()} {path}"
+        for app in http
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods
+    }
+    assert set(first_column(OPERATIONS, "HTTP")) == served
+
+
+def test_the_policies_in_the_docs_are_accepted() -> None:
+    (text,) = examples(POLICIES, "yaml", "policies")
+    assert [policy.name for policy in policy_file.load({"policies.md": text}).policies] == [
+        "standard-tickets",
+        "acme-gold",
+        "network-team",
+    ]
+
+
+def test_the_routes_in_the_docs_are_accepted() -> None:
+    (text,) = examples(NOTIFICATIONS, "yaml", "routes")
+    routes = routes_file.parse(text, "notifications.md")
+    assert routes_file.findings(routes) == []
+    assert {name for route in routes.routes for name in route.match if "." not in name} <= FIELDS | {"type"}
+
+
+def test_the_events_in_the_docs_are_read() -> None:
+    (event,) = examples(EVENTS, "json", "canonical-event")
+    assert decode_structured(event.encode()).item == "default/ticket/42"
+    (breach,) = examples(EVENTS, "json", "breach")
+    assert msgspec.json.decode(breach, type=BreachEvent).breach_id is not None
+    assert msgspec.to_builtins(msgspec.json.decode(breach, type=BreachEvent)) == msgspec.json.decode(breach)
+
+
+def test_the_event_in_the_readme_is_read() -> None:
+    (text,) = [text for text in examples(README, "sh") if "/v1/events" in text]
+    body = re.search(r"-d '(\{.*\})'", text, re.DOTALL)
+    assert body is not None
+    event = body[1].replace("'$(date -u +%FT%TZ)'", "2026-01-05T09:00:00Z")
+    assert decode_structured(event.encode()).item == "default/call/1"
+
+
+def test_the_upstream_topics_in_the_docs_are_accepted() -> None:
+    (text,) = examples(OPERATIONS, "json", "upstream")
+    (upstream, _) = load(IngestSettings, {**BROKER, "UPSTREAM_TOPICS": text}).upstream
+    assert upstream == Upstream(topic="pbx.calls", kinds=frozenset({"call"}), tenant="acme")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_the_docs_is_python(page: Path) -> None:
+    for text in examples(page, "python"):
+        compile(text, page.name, "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_functions_that_are_named_exist(page: Path) -> None:
+    text = page.read_text()
+    for name in re.findall(rf"`((?:{PARTS})/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(rf"`((?:{PARTS})(?:\.\w+)+)`", text):
+        assert exists(name), name
+
+
+def exists(dotted: str) -> bool:
+    """Whether a module has what a dotted name says."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        file = ROOT.joinpath(*parts[:length])
+        if file.with_suffix(".py").exists():
+            rest = parts[length:]
+            return all(re.search(rf"(class|def) {name}\b", file.with_suffix(".py").read_text()) for name in rest)
+        if file.is_dir():
+            return length == len(parts)
+    return False
