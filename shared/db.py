@@ -93,7 +93,13 @@ class Database:
             pool_pre_ping=False,
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
-                "server_settings": {"statement_timeout": str(STATEMENT_TIMEOUT_MS), "timezone": "UTC"},
+                "server_settings": {
+                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    "timezone": "UTC",
+                    # A plan made while a table was empty reads the whole table ever after: looking up 10 histories
+                    # took 24 ms instead of 1 once 200,000 events were there.
+                    "plan_cache_mode": "force_custom_plan",
+                },
             },
         )
 

@@ -79,6 +79,7 @@ class Timer:
         self._metrics = metrics
         self._keep_items = keep_items
         self._draft = Draft(topics.breaches)
+        self._late: dict[Holding, list[Arrival]] = {}  # events of the open write set that came out of order, or again
 
     @property
     def drafted(self) -> int:
@@ -93,10 +94,9 @@ class Timer:
         await self._load(holding, {arrival.event.item for arrival in arrivals})
         begun = self._took("load", begun)
         late = [arrival for arrival in arrivals if not self._fold(holding, arrival)]
-        begun = self._took("fold", begun)
+        self._took("fold", begun)
         if late:
-            await self._fold_late(holding, late)
-            self._took("fold_late", begun)
+            self._late.setdefault(holding, []).extend(late)
         self._metrics.events_folded.labels(outcome="folded").inc(len(arrivals) - len(late))
         holding.next_offset = records[-1].offset + 1
         self._draft.advance(holding)
@@ -121,6 +121,7 @@ class Timer:
 
     async def close(self) -> None:
         """Correct what late evidence contradicts, freeze the write set and hand it to the lane."""
+        await self._fold_late()
         begun = self._now()
         draft, self._draft = self._draft, Draft(self._topics.breaches)
         for holding, held in draft.touched:
@@ -155,14 +156,28 @@ class Timer:
         self._apply(holding, held, arrival)
         return True
 
-    async def _fold_late(self, holding: Holding, arrivals: Sequence[Arrival]) -> None:
-        """Fold items again whose events came out of order; leave repeats alone."""
+    async def _fold_late(self) -> None:
+        """Fold items again whose events came out of order; leave repeats alone.
+
+        Once a write set, because each asking of the database for histories costs as much as folding 50 events.
+        """
+        begun = self._now()
+        late, self._late = self._late, {}
+        late = {holding: arrivals for holding, arrivals in late.items() if not holding.lost}
+        if not late:
+            return
         # What is not committed yet is noted before the database is asked, because it may be committed meanwhile.
-        known = {event.item: list(holding.items[event.item].recent) for event, _ in arrivals}
-        for _, key, packed in await self._items.histories([(holding.partition, key) for key in known]):
-            known[key] += _EVENTS.decode(packed)
-        for arrival in arrivals:
-            self._fold_again(holding, arrival, known[arrival.event.item])
+        known = {
+            (holding.partition, event.item): list(holding.items[event.item].recent)
+            for holding, arrivals in late.items()
+            for event, _ in arrivals
+        }
+        for partition, key, packed in await self._items.histories(list(known)):
+            known[partition, key] += _EVENTS.decode(packed)
+        for holding, arrivals in late.items():
+            for arrival in arrivals:
+                self._fold_again(holding, arrival, known[holding.partition, arrival.event.item])
+        self._took("fold_late", begun)
 
     def _fold_again(self, holding: Holding, arrival: Arrival, known: list[Event]) -> None:
         event = arrival.event
