@@ -67,6 +67,11 @@ class Hold:
             self.since = at
             self._looked = at
 
+    def go_on(self, other: Hold) -> None:
+        """Count the time that *other* waited for the same, unless something is missing for longer already."""
+        if self.since is None:
+            self.since, self._looked = other.since, other._looked
+
     def over(self, now: Instant, progress: int | None) -> bool:
         """Whether to give up; *progress* changes while evidence comes in, and is None when nothing is known."""
         self.begin(now)
@@ -89,6 +94,7 @@ class Gate:
         self._upstream = upstream
         self._group = group
         self._events_topic = events_topic
+        self._trouble: str | None = None
 
     async def held(self, kinds: Collection[str]) -> dict[Place, int] | None:
         """The ends of every upstream partition that can carry an event of *kinds*; None when any is unknown."""
@@ -101,7 +107,7 @@ class Gate:
                 places = [Place(topic, partition) for topic in topics for partition in range(counts[topic])]
                 return await self._ends(places)
         except PlazoError as exc:
-            log.warning("no evidence", error=str(exc))
+            self._tell(exc)
             return None
 
     async def reading(self, held: Mapping[Place, int]) -> Reading | None:
@@ -119,8 +125,9 @@ class Gate:
                 ahead = [place for place, offset in known.items() if offset > held[place]]
                 ends = await self._ends(ahead)
         except PlazoError as exc:
-            log.warning("no evidence", error=str(exc))
+            self._tell(exc)
             return None
+        self._tell(None)
         if ends is None or any(known[place] > ends[place] for place in ahead):
             return None
         return Reading(sum(max(0, end - known[place]) for place, end in held.items()), sum(known.values()))
@@ -134,9 +141,16 @@ class Gate:
             async with _answered():
                 ends = await self._ends([Place(self._events_topic, partition) for partition in partitions])
         except PlazoError as exc:
-            log.warning("no evidence", error=str(exc))
+            self._tell(exc)
             return None
         return None if ends is None else {place.partition: end for place, end in ends.items()}
+
+    def _tell(self, trouble: PlazoError | None) -> None:
+        # The gate asks many times a second, and gets the same answer each time.
+        text = None if trouble is None else str(trouble)
+        if text is not None and text != self._trouble:
+            log.warning("no evidence", error=text)
+        self._trouble = text
 
     async def _ends(self, places: Sequence[Place]) -> dict[Place, int] | None:
         if not places:

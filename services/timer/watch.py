@@ -22,6 +22,7 @@ from shared.metrics import Metrics
 MOST: Final = 10_000  # deadlines that fire together
 IDLE_S: Final = 1.0
 ASK_AGAIN_S: Final = (0.002, 0.005, 0.01, 0.02)  # between two looks at offsets that are still behind
+UNKNOWN_S: Final = 0.1  # between two looks where nobody says how far ingest is
 CATCH_UP_S: Final = 0.05  # between two looks at partitions that are still behind, if nothing is folded meanwhile
 
 Fire = Callable[[Sequence[Deadline], Evidence], Awaitable[None]]
@@ -132,15 +133,16 @@ class Watch:
                 return False
             if not turn:
                 self._metrics.fired.labels(outcome="held").inc()
-            await pause(ASK_AGAIN_S[min(turn, len(ASK_AGAIN_S) - 1)], stop)
+            wait_s = UNKNOWN_S if reading is None else ASK_AGAIN_S[min(turn, len(ASK_AGAIN_S) - 1)]
+            await pause(wait_s, stop)
             await self._settle()
             turn += 1
         return False
 
     def _hold_of(self, holding: Holding, given_up: bool) -> Hold:  # noqa: FBT001 # a fact, not a switch
         hold = self._holds.setdefault(holding, Hold(self._hold_max))
-        if given_up and self._upstream_hold.since is not None:
-            hold.begin(self._upstream_hold.since)  # the same outage is not waited for twice
+        if given_up:
+            hold.go_on(self._upstream_hold)  # the same outage is not waited for twice
         return hold
 
     async def _ask_ends(self) -> None:
