@@ -113,7 +113,7 @@ class TimerService:
                 holdings=self._holdings,
                 gate=gate,
                 fire=self._turns.fire,
-                folded=self._turns.folded,
+                folded=self._turns.listen(),
                 now=now,
                 hold_max=int(settings.hold_max_s * SECOND),
                 metrics=self._metrics,

@@ -49,7 +49,12 @@ class Turns:
         self._room = asyncio.Event()
         self._room.set()
         self._ended = False
-        self.folded = asyncio.Event()  # wakes its waiters when records were folded, or an end was reached without any
+        self._listeners: list[asyncio.Event] = []
+
+    def listen(self) -> asyncio.Event:
+        """An event of the caller's own, set whenever records were folded or an end was reached without any."""
+        self._listeners.append(listener := asyncio.Event())
+        return listener
 
     async def take_in(self, polled: Mapping[int, Sequence[Record]], ends: Mapping[int, int]) -> None:
         """Queue what was read; *ends* are the positions of partitions with nothing left to read.
@@ -157,8 +162,8 @@ class Turns:
         self._tell_folded()
 
     def _tell_folded(self) -> None:
-        self.folded.set()
-        self.folded.clear()
+        for listener in self._listeners:
+            listener.set()
 
 
 async def _answered(call: Awaitable[None], done: asyncio.Future[None]) -> None:

@@ -77,7 +77,7 @@ class Watch:
         self._deadlines: Deadlines = holdings.deadlines[kind]
         self._gate = gate
         self._fire = fire
-        self._folded = folded  # wakes its waiters whenever records were folded
+        self._folded = folded  # set whenever records were folded; cleared here
         self._now = now
         self._hold_max = hold_max
         self._upstream_hold = Hold(hold_max)
@@ -154,6 +154,7 @@ class Watch:
 
     async def _settle(self) -> None:
         """Fire what is folded to its end, or has waited long enough; forget what is no longer ours."""
+        self._folded.clear()
         now = self._now()
         firing: dict[Evidence, list[Deadline]] = {}
         for waiting in list(self._waiting.values()):

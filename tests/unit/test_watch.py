@@ -80,7 +80,6 @@ class Post:
     def pulse(self) -> None:
         """Wake who waits for records to be folded."""
         self.folded.set()
-        self.folded.clear()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Event]:
