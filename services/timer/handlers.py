@@ -205,7 +205,7 @@ class Timer:
                 before, held.state = held.state, fold.refold(history, self._rulebook())
                 held.retired = ledger.retired(held.key, before, held.state, held.retired)
         except Exception as exc:  # a bug of ours, in one item's history
-            log.exception("folding failed, the item is quarantined", item=held.key, event=arrival.event.id)
+            log.exception("folding failed, the item is quarantined", item=held.key, event_id=arrival.event.id)
             held.quarantined = True
             self._bury(holding, arrival.record, BadRecord("quarantined", repr(exc)))
             return

@@ -17,6 +17,7 @@ from services.timer.lane import Lane
 from services.timer.lease_store import LeaseStore
 from services.timer.leases import Ownership
 from services.timer.partitions import Partitions
+from services.timer.patience import PatientItems
 from services.timer.policies import Policies
 from services.timer.relay import Relay
 from services.timer.report import Report
@@ -59,6 +60,7 @@ class TimerService:
         self._offsets = Offsets(settings.connection, "timer-evidence")
         self._holdings = Holdings()
         self._published: dict[tuple[int, int], int] = {}  # (partition, epoch) -> outbox position
+        self._leaving = asyncio.Event()  # once it is set, nobody waits for a database that is away
         self._connect_lane()
         self._connect_partitions()
         self._connect_watches()
@@ -71,7 +73,7 @@ class TimerService:
         self._feed = Feed(self._store, self._feeder, topics.clocks, idle=lambda: self._lane.idle)
         self._timer = Timer(
             holdings=self._holdings,
-            items=self._store,
+            items=PatientItems(self._store, self._leaving),
             lane=self._lane,
             rulebook=self._policies.rulebook,
             topics=self._settings.topics,
@@ -171,6 +173,7 @@ class TimerService:
             try:
                 await together(
                     stop,
+                    self._note_leaving(stop),
                     self._turns.run(stop),
                     self._read(stop),
                     every(self._ownership.round, stop),
@@ -189,7 +192,11 @@ class TimerService:
             finally:
                 draining.set()
 
-        await together(draining, work(), self._lane.run(draining, stop), self._relay.run(draining))
+        await together(draining, work(), self._lane.run(draining, self._leaving), self._relay.run(draining))
+
+    async def _note_leaving(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._leaving.set()
 
     async def _leave(self) -> None:
         await self._ownership.release_all()

@@ -8,10 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
+import structlog
+
 from services.timer.evidence import Evidence
 from services.timer.holdings import Deadline, Holding, Holdings
+from shared.errors import Unavailable
 from shared.kafka.connection import Record
 
+log = structlog.get_logger(__name__)
 SLICE: Final = 500  # records folded without looking up, 5 ms at 10 µs a record: a deadline waits no longer
 CLOSE_AT: Final = 10_000  # events in one write set
 READ_AHEAD: Final = 20_000  # records taken from Kafka and not folded yet
@@ -104,6 +108,11 @@ class Turns:
             while not stop.is_set() or self._asked:
                 await self._turn(stopping)
             await self._work.close()
+        except Unavailable as exc:
+            if not stop.is_set():
+                raise
+            # What is not in the lane by now is folded again from the stored offsets, by whoever is next.
+            log.warning("stopped without the database", error=str(exc))
         finally:
             self._ended = True
             stopping.cancel()
