@@ -58,7 +58,7 @@ class Metrics:
         )
         self.outbox_pending = self._gauge("sla_outbox_pending_records", "Committed events that are not published yet.")
         self.outbox_oldest = self._gauge(
-            "sla_outbox_oldest_timestamp_seconds", "When the oldest of them was committed."
+            "sla_outbox_oldest_timestamp_seconds", "When the oldest of them was committed; 0 without one."
         )
         self.batch_stage = self._histogram(
             "sla_timer_batch_stage_seconds", "Time of one batch by stage: decode, load, fold, commit.", "stage"

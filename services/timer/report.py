@@ -24,13 +24,21 @@ class Ends(Protocol):
         """End offsets."""
 
 
+class Outbox(Protocol):
+    """Who knows what is committed and not published."""
+
+    async def outbox_oldest(self, published: Mapping[int, int]) -> Instant | None:
+        """When the oldest of it was committed."""
+
+
 class Report:
     """Sets the gauges, now and then."""
 
     def __init__(  # noqa: PLR0913 # one argument for each thing that it looks at
         self,
         holdings: Holdings,
-        outbox: Sized,
+        waiting: Sized,
+        outbox: Outbox,
         brokers: Ends,
         events_topic: str,
         *,
@@ -38,6 +46,7 @@ class Report:
         metrics: Metrics,
     ) -> None:
         self._holdings = holdings
+        self._waiting = waiting
         self._outbox = outbox
         self._brokers = brokers
         self._events_topic = events_topic
@@ -55,10 +64,20 @@ class Report:
             metrics.open_clocks.labels(state=state, severity=severity).set(count)
         dues = [due for deadlines in self._holdings.deadlines.values() if (due := deadlines.earliest()) is not None]
         metrics.next_due.set(min(dues) / SECOND if dues else 0)
-        metrics.outbox_pending.set(len(self._outbox))
+        metrics.outbox_pending.set(len(self._waiting))
         metrics.heartbeat.labels(stage="timer").set(self._now() / SECOND)
+        await self._oldest()
         await self._lag()
         return REPORT_S
+
+    async def _oldest(self) -> None:
+        published = {holding.partition: holding.published_through for holding in self._holdings.partitions.values()}
+        try:
+            oldest = await self._outbox.outbox_oldest(published) if len(self._waiting) else None
+        except Unavailable as exc:
+            log.warning("the age of the outbox is not known", error=str(exc))
+            return
+        self._metrics.outbox_oldest.set((oldest or 0) / SECOND)
 
     async def _lag(self) -> None:
         held = list(self._holdings.partitions.values())

@@ -122,7 +122,9 @@ class TimerService:
             )
             for kind in KINDS
         ]
-        self._report = Report(self._holdings, self._relay, self._offsets, events_topic, now=now, metrics=self._metrics)
+        self._report = Report(
+            self._holdings, self._relay, self._store, self._offsets, events_topic, now=now, metrics=self._metrics
+        )
 
     async def start(self) -> None:
         """Connect, and read the policies.

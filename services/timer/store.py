@@ -205,6 +205,19 @@ class TimerStore:
             )
         return [OutboxRow(*row) for row in rows]
 
+    async def outbox_oldest(self, published: Mapping[int, int]) -> Instant | None:
+        """When the oldest record beyond the *published* position of its partition was committed; None without one."""
+        async with self._connection("look at the outbox") as connection:
+            found = await connection.fetchval(
+                "SELECT (extract(epoch FROM min(first.created_at)) * 1000000)::bigint"
+                " FROM unnest($1::int[], $2::bigint[]) AS p(partition, position), LATERAL"
+                " (SELECT o.created_at FROM timer.outbox o WHERE o.partition = p.partition AND o.position > p.position"
+                " ORDER BY o.position LIMIT 1) AS first",
+                list(published),
+                list(published.values()),
+            )
+        return None if found is None else int(found)
+
     async def outbox_end(self, partition: int) -> int:
         """The highest position in a partition's outbox; 0 when it is empty."""
         async with self._connection("read the outbox's end") as connection:
