@@ -27,7 +27,7 @@ from tests.bench.harness import ROOT, bench
 from tests.bench.workload import Shape
 
 OUT = ROOT / ".bench"
-EVENTS = 500_000
+EVENTS = 200_000
 Figure = dict[str, Any]
 console = Console()
 
