@@ -149,7 +149,7 @@ def outbox_row(position: int, partition: int = 0, **changes: Any) -> OutboxRow:
 
 def write_set(*keys: str, partition: int = 0, revision: int = 0, epoch: int = 1) -> WriteSet:
     """What one batch wrote: an event, an item and a breach for each key, and the move of their partition."""
-    first = 100 * revision + 1
+    first = 10_000 * revision + 1
     return WriteSet(
         (move(partition, revision=revision, epoch=epoch, next_offset=10 * (revision + 1)),),
         tuple(item_row(key, partition, revision=revision) for key in keys),

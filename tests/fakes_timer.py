@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -149,6 +150,7 @@ class FakeStore:
             row = self._tables.leases[move.partition]
             row.revision, row.next_offset, row.items = move.revision + 1, move.next_offset, move.items
             row.published_through = max(row.published_through, move.published_through)
+            row.open_clocks = json.loads(move.open_clocks)
         self._tables.items.update({(item.partition, item.key): item for item in write_set.items})
         self._tables.history.extend(write_set.history)
         self._tables.outbox.update({(row.partition, row.position): row for row in write_set.outbox})
@@ -158,6 +160,9 @@ class FakeStore:
     async def try_out(self, write_set: WriteSet) -> None:
         """Write the rows, and take them back."""
         self._answer()
+        there = {row[:3] for row in self._tables.history} & {row[:3] for row in write_set.history}
+        if there or any((row.partition, row.position) in self._tables.outbox for row in write_set.outbox):
+            raise BadData("a row is there already")
         refused = self.refuses & ({row.key for row in write_set.items} | {row.key for row in write_set.history})
         if refused:
             raise BadData(f"{refused} cannot be stored")

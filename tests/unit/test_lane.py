@@ -80,7 +80,7 @@ async def test_write_sets_are_committed_in_order_and_handed_on() -> None:
     desk = Desk()
     await desk.write(write_set(A), write_set(A, B, revision=1), write_set(B, revision=2))
     assert [each.moves[0].revision for each in desk.store.written] == [0, 1, 2]
-    assert desk.positions == [1, 101, 102, 201]
+    assert desk.positions == [1, 10_001, 10_002, 20_001]
     assert desk.tables.leases[0].next_offset == 30
 
 
@@ -99,7 +99,7 @@ async def test_an_outcome_that_is_not_known_is_read(troubles: list[str], writes:
     sets = [write_set(A, revision=number) for number in range(writes)]
     await desk.write(*sets)
     assert desk.store.written == sets
-    assert desk.positions == [100 * number + 1 for number in range(writes)]
+    assert desk.positions == [10_000 * number + 1 for number in range(writes)]
     assert desk.lost == []
 
 
@@ -214,7 +214,7 @@ async def test_dead_letters_take_positions_that_nothing_else_has() -> None:
     desk.store.refuses = {A, B}
     first = write_set(A, "default/ticket/c", B)
     await desk.write(first, write_set("default/ticket/c", revision=1))
-    assert desk.positions == [2, 4, 5, 101]
+    assert desk.positions == [2, 4, 5, 10_001]
 
 
 async def test_an_item_whose_history_alone_is_refused_keeps_its_row() -> None:
