@@ -34,11 +34,9 @@ from services.ingest.service import IngestService
 from services.ingest.settings import Settings as IngestSettings
 from services.notifier import routes_file
 from services.notifier.__main__ import world
-from services.notifier.api import router as notifier_router
 from services.notifier.service import NotifierService
 from services.notifier.settings import Settings as NotifierSettings
 from services.timer.__main__ import build as build_timer
-from services.timer.api import router as timer_router
 from services.timer.lease_store import LeaseStore
 from services.timer.policy_file import load as load_policies
 from services.timer.settings import Settings as TimerSettings
@@ -178,7 +176,7 @@ async def _services(
     breaches = await open_breaches(common.connection, common.topics.breaches, "end")
     stack.push_async_callback(breaches.stop)
     health = Health({"ingest": ingest.ready, "timer": timer.ready, "notifier": notifier.ready})
-    routers = [ingest.router(), timer_router(timer.database), notifier_router(notifier.database)]
+    routers = [ingest.router(), timer.router(), notifier.router()]
     app = application("Plazo", VERSION, routers, health, metrics)
     log.info("started", **_announcement({**environment, "DATABASE_URL": "…"}))
     others: list[Part] = [

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from fastapi import APIRouter
 
 from services.notifier import routes_file
+from services.notifier.api import router
 from services.notifier.channels import webhook
 from services.notifier.channels.catalogue import Outside, open_channels
 from services.notifier.handlers import Courier, Inbox, OnDelivered, Surroundings, Switchboard
@@ -59,6 +61,10 @@ class NotifierService:
         self._joined = asyncio.Event()
         self._wake = asyncio.Event()
         self._board: Switchboard | None = None
+
+    def router(self) -> APIRouter:
+        """The HTTP side."""
+        return router(self.database)
 
     async def start(self) -> None:
         """Connect, and read the routes.

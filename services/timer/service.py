@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 import structlog
+from fastapi import APIRouter
 
+from services.timer.api import router
 from services.timer.evidence import Gate
 from services.timer.feed import Feed
 from services.timer.handlers import Timer
@@ -125,6 +127,10 @@ class TimerService:
         self._report = Report(
             self._holdings, self._relay, self._store, self._offsets, events_topic, now=now, metrics=self._metrics
         )
+
+    def router(self) -> APIRouter:
+        """The HTTP side."""
+        return router(self.database)
 
     async def start(self) -> None:
         """Connect, and read the policies.
