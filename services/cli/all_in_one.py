@@ -18,7 +18,6 @@ from typing import Any, TextIO, TypeVar
 
 import structlog
 import tzdata
-from rich.console import Console
 
 from deploy.local import traffic
 from deploy.local.help_desk import Desk
@@ -28,6 +27,7 @@ from services.cli.installation import install_tables, install_topics
 from services.cli.running import announced
 from services.cli.screen import Screen
 from services.cli.servers import EmbeddedBrokers, Servers, open_servers
+from services.cli.terminal import Terminal
 from services.cli.topics_file import PATH, Topic, read, small
 from services.ingest.__main__ import build as build_ingest
 from services.ingest.service import IngestService
@@ -81,13 +81,18 @@ def now() -> Instant:
     return time.time_ns() // 1000
 
 
-def main(plan: Plan, log_stream: TextIO, console: Console) -> int:
+def main(plan: Plan, log_stream: TextIO, console: Terminal) -> int:
     """Run everything until Ctrl-C; the exit status."""
     configure(plan.environment.get("LOG_LEVEL", "info"), "json", log_stream)
-    return run_until_stopped(partial(_process, plan, console))
+    status = 0
+    try:
+        status = run_until_stopped(partial(_process, plan, console))
+    except* BrokenPipeError:
+        log.info("stopped, because nobody reads the screen any more")
+    return status
 
 
-async def _process(plan: Plan, console: Console, signals: Signals) -> None:
+async def _process(plan: Plan, console: Terminal, signals: Signals) -> None:
     async with AsyncExitStack() as stack:
         parts = await _unless(signals.stop, _assemble(plan, console, signals, stack))
         if parts is not None:
@@ -121,7 +126,7 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Res
         await asyncio.wait((task, stopped))
 
 
-async def _assemble(plan: Plan, console: Console, signals: Signals, stack: AsyncExitStack) -> Parts:
+async def _assemble(plan: Plan, console: Terminal, signals: Signals, stack: AsyncExitStack) -> Parts:
     """Start everything, in the order in which each needs the other; what then has to run."""
     _check_files(plan.environment)
     servers = await open_servers(plan.environment, plan.folder, stack)

@@ -66,10 +66,9 @@ def _run(environment: Mapping[str, str], port: int, folder: Path, *, busy: bool)
     # Imported here, because all of it takes a second or two, in which the first line stands on screen already. What is
     # imported stays, so looking for garbage among it is a sixth of that time, and finds none.
     gc.disable()
-    from rich.console import Console  # noqa: PLC0415
-
     from services.cli.all_in_one import Plan, main  # noqa: PLC0415
     from services.cli.folder import claimed  # noqa: PLC0415
+    from services.cli.terminal import Terminal  # noqa: PLC0415
     from shared.errors import Refused  # noqa: PLC0415
     from shared.web import listen  # noqa: PLC0415
 
@@ -78,7 +77,7 @@ def _run(environment: Mapping[str, str], port: int, folder: Path, *, busy: bool)
     except Refused as exc:
         raise Refused(f"{exc}; --port chooses another port, HTTP_HOST another address") from exc
     with sock, claimed(folder) as log:
-        return main(Plan(environment, folder, sock, busy), log, Console(highlight=False, soft_wrap=True))
+        return main(Plan(environment, folder, sock, busy), log, Terminal())
 
 
 def _first_line(own: str | None) -> str:

@@ -12,11 +12,11 @@ from typing import Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
 
 from services.cli.following import Start, follow, open_breaches
 from services.cli.lines import breach_line, cloud_event
 from services.cli.running import surroundings
+from services.cli.terminal import Terminal, drop_output
 from services.notifier.routing import TYPE_NAMES
 from shared.cloudevents import BreachRecord
 from shared.configuration import CommonSettings, load
@@ -87,7 +87,7 @@ def tail(
     configure("error", "console", sys.stderr)
     settings = load(CommonSettings, surroundings(os.environ))
     wanted = Wanted(wanted_types(types or ()), item)
-    show = _show_json if json else partial(_show_line, Console(highlight=False, soft_wrap=True))
+    show = _show_json if json else partial(_show_line, Terminal())
     start: Start = "beginning" if from_beginning else "end"
 
     async def main(signals: Signals) -> None:
@@ -100,9 +100,8 @@ def tail(
     try:
         status = run(main)
     except BrokenPipeError:
-        # Whoever read the lines has seen enough; what Python would still write at its end has no reader either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        drop_output()
+        status = 0  # whoever read the lines has seen enough
     raise typer.Exit(status)
 
 
@@ -111,5 +110,5 @@ def _show_json(breach: BreachRecord) -> None:
     sys.stdout.flush()
 
 
-def _show_line(console: Console, breach: BreachRecord) -> None:
+def _show_line(console: Terminal, breach: BreachRecord) -> None:
     console.print(breach_line(breach))
