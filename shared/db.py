@@ -27,10 +27,11 @@ MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "deploy" / "migrati
 _PASSING: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the client says of a connection that the server ended in the middle
     asyncpg.OperatorInterventionError,  # shutdown, cancelled, cannot connect now
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
     asyncpg.TransactionRollbackError,  # deadlock, serialization
-    asyncpg.LockNotAvailableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # locked, or closed to connections for a while
     asyncpg.ReadOnlySQLTransactionError,  # a demoted node: connect anew, to the one that may write
     OSError,
     TimeoutError,
@@ -54,7 +55,7 @@ def translated(what: str) -> Iterator[None]:
         yield
     except sql_errors.DBAPIError as exc:
         raise _meaning(what, getattr(exc.orig, "__cause__", None) or exc.orig or exc) from exc
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as exc:
         raise _meaning(what, exc) from exc
 
 

@@ -127,12 +127,13 @@ class Offsets:
         """
         async with limited(f"show the offsets of group {group}", seconds=5.0):
             consumer = await self._consumer(group)
-            for topic in {place.topic for place in offsets}:
-                if not any(tp.topic == topic for tp in consumer.assignment()):
-                    # All of the topic at once and for good: nothing is fetched, because everything is paused.
-                    every = [TopicPartition(topic, n) for n in range(await self.partitions(topic))]
-                    consumer.assign(every)
-                    consumer.pause(*every)
+            topics = {place.topic for place in offsets}
+            if not topics <= {tp.topic for tp in consumer.assignment()}:
+                # All of the topics at once and for good: nothing is fetched, because everything is paused.
+                counts = await self.counts(topics)
+                every = [TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)]
+                consumer.assign(every)
+                consumer.pause(*every)
             await consumer.commit({TopicPartition(*place): offset for place, offset in offsets.items()})
 
     async def _consumer(self, group: str | None) -> AIOKafkaConsumer:
