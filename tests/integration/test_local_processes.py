@@ -16,8 +16,10 @@ import pytest
 from deploy.local.tether import Command, Tethered
 from tests.processes import ROOT, PlazoProcess
 
-PATIENT = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(0)); print('ready', flush=True)\n"
-PATIENT += "signal.signal(signal.SIGINT, lambda *_: exit(0))\nwhile True: time.sleep(60)"
+PATIENT = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(0))\n"
+PATIENT += "signal.signal(signal.SIGINT, lambda *_: exit(0)); print('ready', flush=True)\nwhile True: time.sleep(60)"
+# These tests may themselves run below make, whose variables would make another make speak of folders.
+NOT_BELOW_MAKE = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
 
 
 def python(code: str, log: Path) -> Tethered:
@@ -90,7 +92,7 @@ def test_make_ends_with_the_commands_status_at_ctrl_c(tmp_path: Path) -> None:
     # A small process of its own takes the terminal, because forking one that may have threads is no longer allowed.
     take_terminal = f"import os; os.login_tty(0); os.execvp('make', ['make', '-C', {str(tmp_path)!r}, 'run'])"
     terminal, other_side = pty.openpty()
-    with subprocess.Popen([sys.executable, "-c", take_terminal], stdin=other_side) as make:
+    with subprocess.Popen([sys.executable, "-c", take_terminal], stdin=other_side, env=NOT_BELOW_MAKE) as make:
         os.close(other_side)
         said = read_until("ready", terminal)
         os.write(terminal, b"\x03")
@@ -100,7 +102,7 @@ def test_make_ends_with_the_commands_status_at_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_make_alone_lists_every_target() -> None:
-    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True, env=NOT_BELOW_MAKE).stdout
     names = [line.split()[1] for line in listed.splitlines()]
     phony = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
     assert names == phony.removeprefix(".PHONY:").split()
