@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.ports import free_port
 from shared.db import Database
-from shared.events import BreachEvent
+from shared.events import BreachEvent, ClockState
 from shared.kafka.connection import Connection, Outgoing
 from shared.kafka.producer import Producer
 from tests.processes import PlazoProcess
@@ -120,9 +121,29 @@ class Plant:
 
         await until(all_done, f"{events} events to be folded and published")
 
+    async def fed(self) -> bool:
+        """Whether the topic of clocks has everything that is committed."""
+        async with self.database.raw("read how far the feed is") as connection:
+            return not await connection.fetchval("SELECT count(*) FROM timer.lease WHERE told_below < revision")
+
     async def published(self) -> list[Published]:
         """Everything on the breach topic, in order per partition."""
-        topic = self.topics.name("sla.breaches.v1")
+        return [_published(record.headers, record.value) for record in await self._read("sla.breaches.v1")]
+
+    async def clocks(self) -> dict[str, ClockState]:
+        """clock id -> its present state, as a reader of the compacted topic finds it."""
+        found: dict[str, ClockState] = {}
+        for record in await self._read("sla.clocks.v1"):
+            state = msgspec.json.decode(record.value, type=ClockState) if record.value is not None else None
+            name = record.key.decode()
+            if state is None:
+                found.pop(name, None)
+            elif name not in found or found[name].revision <= state.revision:
+                found[name] = state
+        return found
+
+    async def _read(self, name: str) -> list[Any]:
+        topic = self.topics.name(name)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.topics.broker.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
         )
@@ -132,10 +153,10 @@ class Plant:
             consumer.assign(places)
             await consumer.seek_to_beginning(*places)
             ends = await consumer.end_offsets(places)
-            found: list[Published] = []
+            found: list[Any] = []
             while any([await consumer.position(place) < ends[place] for place in places]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    found += [_published(record.headers, record.value) for record in records]
+                    found += records
             return found
         finally:
             await consumer.stop()

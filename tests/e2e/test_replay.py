@@ -21,7 +21,7 @@ from services.timer import backtest
 from services.timer.policy import Rulebook
 from services.timer.policy_file import load
 from shared.cloudevents import decode_structured
-from shared.events import parse_instant
+from shared.events import ClockState, parse_instant
 from tests.e2e.helpdesk import POLICIES, encoded, events, read_log
 from tests.e2e.plant import PATIENCE_S, Plant, Published, plant, until
 from tests.processes import ROOT
@@ -57,18 +57,21 @@ async def test_what_comes_out_is_what_backtest_says_whatever_is_killed(works: Pl
         routes = works.folder / "notify.yaml"
         routes.write_text(ROUTES.format(url=receiver.url))
         works.extra |= {"NOTIFY_ROUTES": str(routes), "HOOK_SECRET": SECRET, "NOTIFIER_CLAIM_S": "61"}
+        (works.folder / "log.jsonl").write_bytes(b"\n".join(value for _, value in encoded(log)))
         await works.send(encoded(log))
         begun = time.monotonic()
         await _survive(works, len(log), receiver)
         seconds = time.monotonic() - begun
-        published = await works.published()
-    print(_summary(works, log, published, seconds))
+        published, clocks = await works.published(), await works.clocks()
+    rows = _rows(works.folder)
+    print(_summary(works, log, published, seconds, len(rows)))
     _assert_repeats_are_the_same(published)
     distinct = list({record.event_id: record for record in published}.values())
     _assert_sequences_have_no_gaps(distinct)
     assert _told(distinct) == _expected(log)
-    assert _breaches(distinct) == _backtested(works.folder, log)
+    assert _breaches(distinct) == _backtested(rows)
     _assert_alerts_were_delivered(distinct, receiver.posted)
+    _assert_states_are_told(clocks.values(), rows)
 
 
 async def _survive(works: Plant, events: int, receiver: HttpReceiver) -> None:
@@ -86,6 +89,7 @@ async def _survive(works: Plant, events: int, receiver: HttpReceiver) -> None:
         notifier.kill()
         notifier.start()
         await works.settled(events)
+        await until(works.fed, "the states of all clocks to be told")
         wanted = len({record.event.breach_id for record in await works.published() if _is_routed(record)})
         await receiver.until(lambda posted: len(_webhook_ids(posted)) >= wanted, within_s=PATIENCE_S)
 
@@ -152,19 +156,29 @@ def _breaches(distinct: Iterable[Published]) -> list[tuple[Any, ...]]:
     )
 
 
-def _backtested(folder: Path, log: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """The breached clocks that `./plazo backtest` prints for the same file."""
-    file = folder / "log.jsonl"
-    file.write_bytes(b"\n".join(value for _, value in encoded(log)))
-    arguments = ["--policies", folder / "policies.yaml", "--events", file, "--until", UNTIL]
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """What `./plazo backtest` prints for the same file: one row a clock."""
+    arguments = ["--policies", folder / "policies.yaml", "--events", folder / "log.jsonl", "--until", UNTIL]
     command = [sys.executable, "-m", "services", "backtest", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _backtested(rows: Iterable[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return sorted(tuple(row[name] for name in FIELDS) for row in rows if row["state"] == "breached")
 
 
-def _summary(works: Plant, log: list[dict[str, Any]], published: list[Published], seconds: float) -> str:
+def _assert_states_are_told(told: Iterable[ClockState], rows: Iterable[dict[str, Any]]) -> None:
+    """The compacted topic holds each clock as the backtest has it at the end; `due_at` of a paused one is nothing."""
+    names = ("item", "metric", "cycle", "policy", "state", "started_at", "stopped_at", "breached_at")
+    assert sorted(tuple(str(getattr(state, name)) for name in names) for state in told) == sorted(
+        tuple(str(row[name]) for name in names) for row in rows
+    )
+
+
+def _summary(works: Plant, log: list[dict[str, Any]], published: list[Published], seconds: float, clocks: int) -> str:
     kinds = Counter(record.type for record in published)
     repeats = len(published) - len({record.event_id for record in published})
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return f"{now} {len(log)} events, {dict(kinds)}, {repeats} repeats, {seconds:.1f} s, logs in {works.folder}"
+    told = f"{now} {len(log)} events, {clocks} clocks, {dict(kinds)}, {repeats} repeats, {seconds:.1f} s"
+    return f"{told}, logs in {works.folder}"
