@@ -63,6 +63,7 @@ class Site:
         """Commit, as ingest does, that there is nothing upstream."""
         nothing = [Place(f"{self.plant.prefix}sla.intake.v1", number) for number in range(4)]
         nothing += [Place(self.plant.topics.name("helpdesk"), number) for number in range(4)]
+        await self.offsets.require({self.events_topic, *(place.topic for place in nothing)})
         await self.offsets.show(self.plant.topics.name("ingest"), dict.fromkeys(nothing, 0))
 
     async def send(self, *events: Event) -> None:
