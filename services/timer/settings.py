@@ -22,5 +22,7 @@ class Settings(CommonSettings):
     )
     partitions: int = Field(32, ge=1, le=4096, description="Partitions of the events topic; frozen at the first start.")
     hold_max_s: float = Field(30.0, ge=0, description="Seconds that a deadline waits for evidence that does not come.")
-    keep_items: int = Field(200_000, ge=1_000, description="Items kept in memory; the others stay in PostgreSQL.")
+    keep_items: int = Field(
+        100_000, ge=1_000, description="Items kept in memory, about 3 kB each; the others stay in PostgreSQL."
+    )
     timer_group: str = Field("plazo-timer", description="The group under which lag tools see the timer's offsets.")

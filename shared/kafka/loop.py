@@ -95,7 +95,7 @@ def _consumer(connection: Connection, subscription: Subscription) -> AIOKafkaCon
         rebalance_timeout_ms=subscription.session_timeout_ms,
         heartbeat_interval_ms=subscription.session_timeout_ms // 5,
         max_poll_interval_ms=300_000,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
+        max_partition_fetch_bytes=1024 * 1024,
     )
 
 

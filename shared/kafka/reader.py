@@ -42,7 +42,7 @@ class Reader:
             auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_partition_fetch_bytes=1024 * 1024,
         )
         async with limited(f"connect to Kafka at {self._connection.bootstrap}"):
             await self._consumer.start()
