@@ -22,7 +22,7 @@ from shared.events import (
     parse_instant,
     rfc3339,
 )
-from shared.hostile import NO_NUL, TOO_DEEP, refuse_hostile_text
+from shared.hostile import NO_NUL, TOO_DEEP, refuse_hostile_text, refuse_large_numbers
 
 FIRST_INSTANT: Final = parse_instant("1900-01-01T00:00:00Z")
 LAST_INSTANT: Final = parse_instant("9000-01-01T00:00:00Z")
@@ -87,6 +87,7 @@ def decode_structured(value: bytes, tenancy: Tenancy = ANY_TENANT) -> Event:
     except _UNREADABLE as exc:
         raise bad_record(exc) from exc
     refuse_hostile_text(value)
+    refuse_large_numbers(envelope.data.attributes)
     return from_envelope(envelope, tenancy)
 
 
@@ -105,6 +106,8 @@ def decode_record(headers: Headers, value: bytes | None, tenancy: Tenancy = ANY_
             return decode_structured(value, tenancy)
         event = from_envelope(_envelope_of(named, value), tenancy)
     refuse_hostile_text(value)
+    if event.attributes:
+        refuse_large_numbers(event.attributes)
     return event
 
 
@@ -158,9 +161,7 @@ def _envelope_of(named: Mapping[str, bytes], value: bytes) -> Envelope:
     if content_type != b"application/json" and not content_type.endswith(b"+json"):
         raise BadRecord("undecodable", f"expected JSON data, got {content_type!r}", "datacontenttype")
     try:
-        fields: dict[str, Any] = {
-            name[3:]: text.decode() for name, text in named.items() if name.startswith("ce_") and text is not None
-        }
+        fields = _attributes_of(named)
         if "\0" in "".join(fields.values()):
             raise BadRecord("invalid", NO_NUL)
         fields["data"] = _DATA.decode(value) if value else EventData()
@@ -271,7 +272,7 @@ def decode_breach(headers: Headers, value: bytes | None) -> BreachRecord:
         if fields.get("type") not in BREACH_TYPES:
             raise BadRecord("unknown_type", f"expected a breach event's type, got {fields.get('type')!r}", "type")
         record = msgspec.convert(fields, BreachRecord)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as exc:
+    except _UNREADABLE as exc:
         raise bad_record(exc) from exc
     refuse_hostile_text(value)
     return record
@@ -279,7 +280,11 @@ def decode_breach(headers: Headers, value: bytes | None) -> BreachRecord:
 
 def _breach_fields(headers: Headers, value: bytes) -> dict[str, Any]:
     named = dict(headers)
-    if named.get("content-type", b"").startswith(b"application/cloudevents") or "ce_id" not in named:
+    if is_structured(named):
         return _OBJECT.decode(value)
-    fields: dict[str, Any] = {name[3:]: text.decode() for name, text in headers if name.startswith("ce_")}
-    return {**fields, "data": _BREACH.decode(value)}
+    return {**_attributes_of(named), "data": _BREACH.decode(value)}
+
+
+def _attributes_of(named: Mapping[str, bytes]) -> dict[str, Any]:
+    # Kafka's headers can be null; that is as good as none.
+    return {name[3:]: text.decode() for name, text in named.items() if name.startswith("ce_") and text is not None}

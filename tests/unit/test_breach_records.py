@@ -47,6 +47,9 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
         ([*without("ce_time"), ("ce_time", b"\xff")], VALUE, "undecodable", None),
         (HEADERS, VALUE.replace(b'"due_at"', b'"due_on"'), "invalid", None),
         (HEADERS, VALUE.replace(b"madrid", b"mad\\u0000rid"), "invalid", None),  # PostgreSQL could not hold it
+        ([*without("ce_id"), ("ce_id", None)], VALUE, "invalid", None),  # Kafka lets a header have no value
+        ([*without("content-type"), ("content-type", None)], b"{}", "invalid", None),
+        (HEADERS, b'{"attributes":{"a":' + b"[" * 100_000, "invalid", None),  # would exhaust the stack
     ],
 )
 def test_what_is_no_breach_event_is_refused_with_its_reason(

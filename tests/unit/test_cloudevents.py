@@ -268,10 +268,33 @@ def test_an_escaped_backslash_before_u0000_is_harmless() -> None:
     assert decode_structured(structured().replace(b"high", rb"\\u0000")).attributes["priority"] == r"\u0000"
 
 
-def test_numbers_beyond_64_bits_can_be_written_again() -> None:
-    event = decode_structured(structured().replace(b'"high"', b"1" * 40))
-    _, value, headers = encode_record(event)
-    assert decode_record(headers, value) == event
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**39])
+@pytest.mark.parametrize("shape", ["%d", "[1, %d]", '{"a": %d}'])
+def test_whole_numbers_that_no_item_could_be_stored_with_are_refused(number: int, shape: str) -> None:
+    hostile = (shape % number).encode()
+    headers, _ = binary()
+    records = [
+        (STRUCTURED, structured().replace(b'"high"', hostile)),
+        ([*headers, ("content-type", b"application/json")], b'{"attributes": {"n": %b}}' % hostile),
+    ]
+    for record in records:
+        with pytest.raises(BadRecord, match="64 bits") as caught:
+            decode_record(*record)
+        assert (caught.value.reason, caught.value.field) == ("invalid", "data.attributes")
+
+
+def test_whole_numbers_of_64_bits_can_be_written_again() -> None:
+    for number in (2**64 - 1, -(2**63)):
+        event = decode_structured(structured().replace(b'"high"', str(number).encode()))
+        _, value, headers = encode_record(event)
+        assert decode_record(headers, value) == event
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 450, 900, 990, 2_000])  # readers of all kinds run out of stack in between
+def test_hostile_text_is_refused_however_deep_it_stands(depth: int) -> None:
+    nested = b"[" * depth + rb'"\u0000"' + b"]" * depth
+    with pytest.raises(BadRecord):
+        decode_structured(structured().replace(b'"high"', nested))
 
 
 @pytest.mark.parametrize("inner", [b"", b"1", b'{"a": "b"}'])
