@@ -24,6 +24,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.types import TypeEngine
 
 from services.notifier.tables import attempt, delivery, received
@@ -89,4 +90,5 @@ EARLIEST: Final = _earliest()
 CLAIM: Final = _claim()
 # What becomes of deliveries whose claim still holds, by `all_bucket`, `all_id`, `all_claim`, …; gives their ids.
 CHANGE: Final = _change()
-ATTEMPTS: Final = attempt.insert()
+# Where the answer to a commit was lost, the same attempts are recorded again.
+ATTEMPTS: Final = insert_unless_there(attempt).on_conflict_do_nothing()

@@ -146,6 +146,18 @@ async def test_a_failed_attempt_is_due_again_when_the_verdict_says(store: Store,
     assert (again.id, again.message_id, again.attempts) == (taken.id, taken.message_id, 1)
 
 
+async def test_an_attempt_is_recorded_once_also_when_the_answer_to_recording_it_was_lost(
+    store: Store, api: httpx2.AsyncClient, receiver: str
+) -> None:
+    await store.remember(some(receiver, 1), DUE)
+    [taken] = await claimed(store, receiver)
+    finished = Finished(taken, attempt(), Verdict("pending", DUE + 5 * SECOND))
+    assert await store.record([finished]) == []
+    assert await store.record([finished]) == []
+    shown = (await api.get(f"/v1/deliveries/{taken.id}")).json()
+    assert (shown["attempts"], len(shown["attempts_made"])) == (1, 1)
+
+
 async def test_what_is_given_back_can_be_taken_up_at_once(store: Store, receiver: str) -> None:
     await store.remember(some(receiver, 2), DUE)
     taken = await claimed(store, receiver)
