@@ -20,9 +20,10 @@ from services.cli.files import decode_line, read_lines
 from services.cli.pacing import Recording, Speed, parse_speed, recording, schedule, shift
 from services.cli.running import surroundings
 from shared.configuration import CommonSettings, load
-from shared.errors import BadDocument, Problem
+from shared.errors import BadDocument, Problem, Refused
 from shared.events import SECOND, Event, Instant, Span, rfc3339
-from shared.kafka.connection import Outgoing
+from shared.kafka.connection import Connection, Outgoing
+from shared.kafka.offsets import Offsets
 from shared.kafka.producer import Producer
 from shared.lifecycle import Signals, pause, run
 from shared.logs import configure
@@ -90,6 +91,7 @@ def replay(
         producer = Producer(settings.connection, "replay")
         with _Bar(recorded, pace) as bar:
             try:
+                await _check(settings.connection, topic)
                 await producer.start()
                 async for batch in batches(_dues(file, pace, moved), clock):
                     if signals.stop.is_set():
@@ -131,6 +133,16 @@ class _MachineClock:
     async def sleep(self, span: Span) -> bool:
         await pause(span / SECOND, self._stop)
         return not self._stop.is_set()
+
+
+async def _check(connection: Connection, topic: str) -> None:
+    # A producer would wait for a topic that does not exist, or make it with some number of partitions.
+    offsets = Offsets(connection, "replay")
+    try:
+        if not await offsets.partitions(topic):
+            raise Refused(f"there is no topic {topic}: create it first")
+    finally:
+        await offsets.stop()
 
 
 def _checked(path: Path) -> Recording:

@@ -151,14 +151,18 @@ async def test_a_recording_is_replayed_and_its_breaches_can_be_followed(tmp_path
         event("call.answered", "r1", "2026-01-05T08:00:30Z", status="open"),
     ]
     file.write_text("".join(json.dumps(each) + "\n" for each in events))
+
+    def replay_to(topic: str) -> tuple[str, ...]:
+        return ("replay", str(file), "--topic", topic, "--speed", "max", "--shift-to-now")
+
     async with running(House(tmp_path / "data", "--no-traffic")) as house:
         env = house.settings()
         tail = PlazoProcess(["tail", "--json", "--from-beginning", "--item", "r1"], env, tmp_path / "tail.log")
         async with tail:
-            arguments = ("replay", str(file), "--topic", "sla.intake.v1", "--speed", "max", "--shift-to-now")
-            status, output = await command(tmp_path, env, *arguments)
+            status, output = await command(tmp_path, env, *replay_to("sla.intake.v1"))
             assert status == 0, output
             assert "2 of 2 events sent" in output
+            assert "there is no topic nowhere" in (await command(tmp_path, env, *replay_to("nowhere")))[1]
             await tail.said('"type":"sla.breach.stopped.v1"', WITHIN_S)
             assert await tail.stop() == 0
     types = [json.loads(line)["type"] for line in tail.output().splitlines()]
