@@ -127,6 +127,7 @@ async def test_what_a_group_has_committed_and_where_it_has_not(twin: Twin) -> No
     assert (await twin.asking.committed("readers", [places[0]])) == {places[0]: 5}
 
 
+@pytest.mark.kafka  # the embedded broker takes records of any size
 async def test_a_record_that_is_too_large_is_told_from_other_refusals(twin: Twin) -> None:
     topic = twin.topic(1)
     with pytest.raises(TooLarge):
