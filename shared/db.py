@@ -53,6 +53,8 @@ def translated(what: str) -> Iterator[None]:
     """Raise the driver's errors as Unavailable (try again), BadData (this value) or Refused (do not)."""
     try:
         yield
+    except sql_errors.TimeoutError as exc:
+        raise Unavailable(f"{what}: every connection is taken") from exc
     except sql_errors.DBAPIError as exc:
         raise _meaning(what, getattr(exc.orig, "__cause__", None) or exc.orig or exc) from exc
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as exc:
@@ -61,7 +63,7 @@ def translated(what: str) -> Iterator[None]:
 
 def _meaning(what: str, exc: BaseException) -> PlazoError:
     if isinstance(exc, _PASSING):
-        return Unavailable(f"{what}: {exc or type(exc).__name__}")
+        return Unavailable(f"{what}: {str(exc) or type(exc).__name__}")
     if isinstance(exc, _BAD_DATA):
         return BadData(f"{what}: {exc}")
     return Refused(f"{what}: {exc}")
@@ -85,12 +87,14 @@ def url_of(text: str) -> URL:
 class Database:
     """A pool of connections to one database."""
 
-    def __init__(self, url: str, *, size: int = 5) -> None:
+    def __init__(self, url: str, *, size: int = 5, call_timeout_s: float = CALL_TIMEOUT_S) -> None:
         self.url = url_of(url)
+        self._call_timeout_s = call_timeout_s
         self.engine: AsyncEngine = create_async_engine(
             self.url,
             pool_size=size,
             max_overflow=0,
+            pool_timeout=0.75 * call_timeout_s,  # before the call itself is given up, so that its error says why
             pool_pre_ping=False,
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
@@ -137,7 +141,7 @@ class Database:
             Unavailable, BadData, Refused: see `translated`.
         """
         with translated(what):
-            async with self.engine.begin() as connection:
+            async with asyncio.timeout(self._call_timeout_s), self.engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -148,7 +152,7 @@ class Database:
             Unavailable, BadData, Refused: see `translated`.
         """
         with translated(what):
-            async with asyncio.timeout(CALL_TIMEOUT_S), self.engine.connect() as connection:
+            async with asyncio.timeout(self._call_timeout_s), self.engine.connect() as connection:
                 proxied = await connection.get_raw_connection()
                 driver: Any = proxied.driver_connection
                 try:
