@@ -58,7 +58,10 @@ class LeaseStore:
         """Say that this process is gone, and free its leases, so that others need not wait for them to expire."""
         async with self._connection("leave") as connection, connection.transaction():
             await connection.execute(
-                "UPDATE timer.lease SET owner = NULL, expires_at = '-infinity' WHERE owner = $1", instance
+                "WITH ours AS (SELECT partition FROM timer.lease WHERE owner = $1 ORDER BY partition FOR UPDATE)"
+                " UPDATE timer.lease l SET owner = NULL, expires_at = '-infinity'"
+                " FROM ours WHERE l.partition = ours.partition",
+                instance,
             )
             await connection.execute("DELETE FROM timer.member WHERE instance = $1", instance)
 
@@ -72,9 +75,11 @@ class LeaseStore:
         """Renew the leases of *epochs* (partition -> epoch); the partitions that are still ours."""
         async with self._connection("renew leases") as connection:
             rows = await connection.fetch(
-                "UPDATE timer.lease l SET expires_at = clock_timestamp() + make_interval(secs => $4)"
-                " FROM unnest($1::int[], $2::bigint[]) AS o(partition, epoch)"
-                " WHERE l.partition = o.partition AND l.epoch = o.epoch AND l.owner = $3 RETURNING l.partition",
+                "WITH ours AS (SELECT l.partition FROM timer.lease l"
+                " JOIN unnest($1::int[], $2::bigint[]) AS o(partition, epoch) USING (partition, epoch)"
+                " WHERE l.owner = $3 ORDER BY l.partition FOR UPDATE OF l)"
+                " UPDATE timer.lease l SET expires_at = clock_timestamp() + make_interval(secs => $4)"
+                " FROM ours WHERE l.partition = ours.partition RETURNING l.partition",
                 list(epochs),
                 list(epochs.values()),
                 instance,

@@ -14,6 +14,8 @@ from shared.events import Instant
 
 LEASE_S: Final = 3.0
 
+# Whatever changes several leases locks them in partition order, because two statements that lock them in different
+# orders wait for each other for a second, and then one fails.
 _MOVE = """
 WITH wanted AS (
     SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
@@ -29,12 +31,25 @@ RETURNING l.partition
 """
 # A position is never given out twice, so it must be known which were, also when the rows are gone.
 _TRIM = """
-WITH ours AS (
-    UPDATE timer.lease l SET published_through = greatest(l.published_through, p.position)
-    FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS p(partition, epoch, position)
-    WHERE l.partition = p.partition AND l.epoch = p.epoch RETURNING l.partition, l.published_through
+WITH wanted AS (
+    SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS w(partition, epoch, position)
+), locked AS (
+    SELECT l.partition FROM timer.lease l JOIN wanted w USING (partition, epoch) ORDER BY l.partition FOR UPDATE OF l
+), ours AS (
+    UPDATE timer.lease l SET published_through = greatest(l.published_through, w.position)
+    FROM wanted w, locked WHERE l.partition = w.partition AND locked.partition = w.partition
+    RETURNING l.partition, l.published_through
 )
 DELETE FROM timer.outbox o USING ours WHERE o.partition = ours.partition AND o.position <= ours.published_through
+"""
+_FED = """
+WITH wanted AS (
+    SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS w(partition, epoch, revision)
+), locked AS (
+    SELECT l.partition FROM timer.lease l JOIN wanted w USING (partition, epoch) ORDER BY l.partition FOR UPDATE OF l
+)
+UPDATE timer.lease l SET told_below = greatest(l.told_below, w.revision)
+FROM wanted w, locked WHERE l.partition = w.partition AND locked.partition = w.partition
 """
 _STAGE = """
 CREATE TEMP TABLE IF NOT EXISTS staged_item (partition int, key text, state bytea, ledger bytea, next_due bigint,
@@ -164,9 +179,7 @@ class TimerStore:
         """Store below which revision the states of clocks were told: partition -> (epoch, revision)."""
         async with self._connection("note how far the feed has come") as connection:
             await connection.execute(
-                "UPDATE timer.lease l SET told_below = greatest(l.told_below, f.revision)"
-                " FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS f(partition, epoch, revision)"
-                " WHERE l.partition = f.partition AND l.epoch = f.epoch",
+                _FED,
                 list(revisions),
                 [epoch for epoch, _ in revisions.values()],
                 [revision for _, revision in revisions.values()],
