@@ -45,7 +45,7 @@ async def test_write_sets_renewals_and_notes_of_progress_never_lock_each_other_o
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         group.create_task(write())
-        published = {(partition, epoch): 1 for partition, epoch in epochs.items()}
+        published = dict.fromkeys(epochs.items(), 1)
         fed = {partition: (epoch, 1) for partition, epoch in epochs.items()}
         for change in (
             lambda: leases.renew("me", epochs),
