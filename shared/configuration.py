@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.errors import Refused
@@ -81,6 +81,25 @@ class CommonSettings(BaseSettings):
             return json.loads(value)
         parts = [part.strip().partition(":") for part in value.split(",") if part.strip()]
         return [{"topic": topic, "format": form or "canonical"} for topic, _, form in parts]
+
+    @field_validator("kafka_ca_file")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError as exc:
+            raise ValueError(f"expected a file of certificates (PEM), got {value}: {exc.strerror}") from exc
+        return value
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> CommonSettings:
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_sasl_username and self.kafka_sasl_password
+        ):
+            raise ValueError(
+                f"KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD: are required with {self.kafka_security_protocol}"
+            )
+        return self
 
     @property
     def topics(self) -> Topics:
