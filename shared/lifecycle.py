@@ -142,9 +142,11 @@ async def reload_on_change(
 
 
 async def _watch(path: Path, folder: Path, changed: asyncio.Event, stop: asyncio.Event) -> None:
-    # The folder is watched, because an editor replaces a file by another of the same name.
+    # The folder is watched, because an editor replaces a file by another of the same name, and Kubernetes the link
+    # `..data` through which a mounted file is reached.
+    wanted = {path.name, "..data"}
     async for changes in awatch(folder, stop_event=stop, recursive=False):
-        if folder == path or any(Path(name).name == path.name for _, name in changes):
+        if folder == path or any(Path(name).name in wanted for _, name in changes):
             changed.set()
 
 

@@ -139,9 +139,14 @@ class Deadlines:
         return taken
 
     def extend(self, entries: Iterable[Deadline]) -> None:
-        """Add the entries that are not there yet."""
-        there = set(self._heap)
-        for entry in entries:
+        """Add entries; of many only those that are not there yet.
+
+        One that is there twice does no harm: the second time it is stale. So a few are just added, because looking
+        for them among 100,000 others takes 10 ms.
+        """
+        found = list(entries)
+        there = set(self._heap) if 10 * len(found) > len(self._heap) else set()
+        for entry in found:
             if entry not in there:
                 self.add(*entry)
 
