@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 from services.timer.evidence import Evidence, Hold, Reading
 from services.timer.holdings import Deadline, Deadlines, Holding, Holdings
@@ -81,7 +82,8 @@ class Watch:
         self._now = now
         self._hold_max = hold_max
         self._upstream_hold = Hold(hold_max)
-        self._holds: dict[Holding, Hold] = {}  # of the partitions that are behind
+        # Of the partitions that are behind. What is held of one that is let go must not stay in memory for it.
+        self._holds: WeakKeyDictionary[Holding, Hold] = WeakKeyDictionary()
         self._waiting: dict[int, _Waiting] = {}
         self._metrics = metrics
 
@@ -111,9 +113,12 @@ class Watch:
         for entry in self._deadlines.take(now, MOST):
             partition = entry[1]
             holding = self._holdings.partitions.get(partition)
-            if partition in self._waiting:
-                self._waiting[partition].later.append(entry)
-            elif holding is not None:  # else it was lost, and is somebody else's to fire
+            if holding is None:  # it was lost, and is somebody else's to fire
+                continue
+            waiting = self._waiting.get(partition)
+            if waiting is not None and waiting.holding is holding:  # not what was held of it before it was lost
+                waiting.later.append(entry)
+            else:
                 due.setdefault(holding, []).append(entry)
         return due
 
@@ -173,9 +178,7 @@ class Watch:
 
     def _forget(self, waiting: _Waiting) -> None:
         del self._waiting[waiting.holding.partition]
-        if waiting.holding.lost:
-            self._holds.pop(waiting.holding, None)
-        else:
+        if not waiting.holding.lost:
             self._deadlines.extend(waiting.later)
 
     async def _rest(self, stop: asyncio.Event) -> None:
