@@ -53,15 +53,15 @@ class Metrics:
         self.epoch = self._gauge(
             "sla_partition_epoch", "The epoch under which this process owns a partition.", "partition"
         )
-        self.fenced = self._counter(
-            "sla_fenced", "Write sets refused because a partition had another owner.", "service"
-        )
+        self.fenced = self._counter("sla_fenced", "Partitions let go because another process owns them.", "service")
         self.outbox_pending = self._gauge("sla_outbox_pending_records", "Committed events that are not published yet.")
         self.outbox_oldest = self._gauge(
             "sla_outbox_oldest_timestamp_seconds", "When the oldest of them was committed; 0 without one."
         )
         self.batch_stage = self._histogram(
-            "sla_timer_batch_stage_seconds", "Time of one batch by stage: decode, load, fold, commit.", "stage"
+            "sla_timer_batch_stage_seconds",
+            "Time of one batch by stage: decode, load, fold, fold_late, freeze, wait_for_lane.",
+            "stage",
         )
 
     def _of_the_notifier(self) -> None:

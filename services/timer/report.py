@@ -52,6 +52,7 @@ class Report:
         self._events_topic = events_topic
         self._now = now
         self._metrics = metrics
+        self._told: set[int] = set()  # the partitions whose lag stands in the gauges
 
     async def round(self) -> float:
         """Set every gauge; the seconds until the next round."""
@@ -81,6 +82,7 @@ class Report:
 
     async def _lag(self) -> None:
         held = list(self._holdings.partitions.values())
+        self._forget(self._told - {holding.partition for holding in held})
         try:
             ends = await self._brokers.ends([Place(self._events_topic, holding.partition) for holding in held])
         except Unavailable as exc:
@@ -90,3 +92,11 @@ class Report:
             behind = max(0, ends[Place(self._events_topic, holding.partition)] - holding.folded_to)
             self._metrics.lag.labels(topic=self._events_topic, partition=holding.partition).set(behind)
             self._metrics.caught_up.labels(partition=holding.partition).set(0 if behind else 1)
+            self._told.add(holding.partition)
+
+    def _forget(self, gone: set[int]) -> None:
+        # Somebody else tells them now: what this process knew last would stand there for ever.
+        for partition in gone:
+            self._metrics.lag.remove(self._events_topic, partition)
+            self._metrics.caught_up.remove(partition)
+        self._told -= gone

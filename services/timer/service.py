@@ -30,7 +30,7 @@ from services.timer.turns import Turns
 from services.timer.watch import Watch
 from services.timer.write_set import WriteSet
 from shared.db import Database
-from shared.errors import Refused, Unavailable
+from shared.errors import PlazoError, Refused, Unavailable
 from shared.events import SECOND
 from shared.kafka.connection import Place
 from shared.kafka.offsets import Offsets
@@ -225,7 +225,7 @@ class TimerService:
             return "owns no partition yet"
         try:
             await self.database.check()
-        except Unavailable as exc:
+        except PlazoError as exc:
             return str(exc)
         return None
 
