@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,15 @@ def test_make_ends_with_the_commands_status_at_ctrl_c(tmp_path: Path) -> None:
         said += read_until("Leaving directory", terminal)
     os.close(terminal)
     assert make.returncode == 0, said
+
+
+def test_an_environment_that_was_interrupted_while_it_was_made_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "nothing.lock").touch()
+    venv.create(tmp_path / ".venv", with_pip=False)
+    install = ["sh", str(ROOT / "deploy" / "local" / "install"), "nothing.lock"]
+    said = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("Making .venv")
+    subprocess.run([str(tmp_path / ".venv" / "bin" / "python"), "-m", "pip", "--version"], cwd=tmp_path, check=True)
 
 
 def test_make_alone_lists_every_target() -> None:
