@@ -7,7 +7,7 @@ time brings is projected by `ledger` and not stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from operator import attrgetter
 
 from services.timer.happenings import take_effect
@@ -17,7 +17,7 @@ from services.timer.step import Step
 from services.timer.terms import hold
 from shared.events import Event
 
-__all__ = ["EMPTY", "ItemState", "apply", "counts", "distinct", "follows", "refold"]
+__all__ = ["EMPTY", "ItemState", "apply", "distinct", "follows", "refold"]
 
 
 def follows(state: ItemState, event: Event) -> bool:
@@ -65,13 +65,3 @@ def distinct(events: Iterable[Event]) -> list[Event]:
     for event in sorted(events, key=attrgetter("order")):
         kept.setdefault((event.source, event.id), event)
     return list(kept.values())
-
-
-def counts(state: ItemState) -> Mapping[tuple[str, str], int]:
-    """(state, severity) -> how many open clocks; what is not there is 0."""
-    found: dict[tuple[str, str], int] = {}
-    for clock in state.clocks:
-        if clock.stopped_at is None:
-            key = (clock.state, clock.severity)
-            found[key] = found.get(key, 0) + 1
-    return found

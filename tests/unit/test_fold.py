@@ -602,11 +602,6 @@ class TestState:
         assert len(state.clocks) == 4
         assert len(msgspec.msgpack.encode(state)) < 600
 
-    def test_counts_open_clocks_by_state_and_severity(self) -> None:
-        state = fold.refold(history("08:00 created\n12:30 updated status=pending"), ALL)
-        assert fold.counts(state) == {("breached", "medium"): 3, ("paused", "medium"): 1}
-        assert fold.counts(fold.EMPTY) == {}
-
     def test_of_two_events_with_one_identity_the_first_in_order_counts(self) -> None:
         story = history("08:00 created\n09:30 agent_replied id=same\n09:00 agent_replied id=same")
         assert clocks(story, only("first_response")) == ["first_response 1 p met 08:00–09:00 due 10:00 elapsed 1:00"]
