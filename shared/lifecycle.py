@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 import uvloop
@@ -25,6 +25,7 @@ from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 LAG_PROBE_S: Final = 0.25
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,18 @@ async def every(
         if wake is not None:
             wake.clear()
         await pause(await round_(), stop, wake=wake)
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """The result of *work*, or None when *stop* came first; then *work* is cancelled, and has ended."""
+    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        for each in (task, stopped):
+            each.cancel()
+        await asyncio.wait((task, stopped))
 
 
 async def pause(seconds: float, stop: asyncio.Event, *, wake: asyncio.Event | None = None) -> None:

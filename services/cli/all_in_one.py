@@ -44,7 +44,7 @@ from shared.configuration import CommonSettings, Upstream, load
 from shared.db import Database
 from shared.events import Instant
 from shared.kafka.producer import Producer
-from shared.lifecycle import Signals, freeze, together, watch_loop
+from shared.lifecycle import Signals, freeze, together, unless, watch_loop
 from shared.lifecycle import run as run_until_stopped
 from shared.logs import configure
 from shared.metrics import Metrics
@@ -52,7 +52,6 @@ from shared.version import VERSION
 from shared.web import Health, application, serve
 
 log = structlog.get_logger(__name__)
-Result = TypeVar("Result")
 Part = Callable[[], Coroutine[Any, Any, None]]
 Common = TypeVar("Common", bound=CommonSettings)
 
@@ -94,7 +93,7 @@ def main(plan: Plan, log_stream: TextIO, console: Terminal) -> int:
 
 async def _process(plan: Plan, console: Terminal, signals: Signals) -> None:
     async with AsyncExitStack() as stack:
-        parts = await _unless(signals.stop, _assemble(plan, console, signals, stack))
+        parts = await unless(signals.stop, _assemble(plan, console, signals, stack))
         if parts is not None:
             freeze()
             gc.enable()
@@ -112,18 +111,6 @@ async def _run(parts: Parts, stop: asyncio.Event) -> None:
             parts.last.stop.set()
 
     await together(parts.last.stop, parts.ingest.run(parts.last), others())
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
-    """The result of *work*, or None when *stop* came first."""
-    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        return await task if task.done() else None
-    finally:
-        for each in (task, stopped):
-            each.cancel()
-        await asyncio.wait((task, stopped))
 
 
 async def _assemble(plan: Plan, console: Terminal, signals: Signals, stack: AsyncExitStack) -> Parts:

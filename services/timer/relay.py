@@ -17,7 +17,7 @@ import structlog
 from services.timer.write_set import OutboxRow, unpack_headers
 from shared.errors import Refused, TooLarge, Unavailable
 from shared.kafka.connection import Outgoing
-from shared.lifecycle import pause
+from shared.lifecycle import pause, unless
 from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -91,7 +91,10 @@ class Relay:
             await self._progress.wait()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish rows as they come, until *stop* is set; what is left then stays in the outbox."""
+        """Publish rows as they come, until *stop* is set; what is left then stays in the outbox.
+
+        Whoever wants the last rows published waits for `drained` before: brokers that are away are not waited for here.
+        """
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
@@ -99,7 +102,7 @@ class Relay:
                 await asyncio.wait([arriving, stopping], return_when=asyncio.FIRST_COMPLETED)
                 arriving.cancel()
                 self._arrived.clear()
-                await self._publish(stop)
+                await unless(stop, self._publish(stop))
         finally:
             stopping.cancel()
 

@@ -36,7 +36,7 @@ from shared.kafka.connection import Place
 from shared.kafka.offsets import Offsets
 from shared.kafka.producer import Producer
 from shared.kafka.reader import Reader
-from shared.lifecycle import Signals, every, pause, reload_on_change, together
+from shared.lifecycle import Signals, every, pause, reload_on_change, together, unless
 from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -188,10 +188,11 @@ class TimerService:
                     every(self._policies.round, stop),
                     every(self._partitions.move_horizon, stop),
                     every(self._trim, stop),
-                    every(self._feed.round, stop),
-                    every(self._report.round, stop),
-                    every(self._show_offsets, stop),
-                    every(self._watch_topics, stop),
+                    # What these ask of brokers that are away is not waited for.
+                    unless(stop, every(self._feed.round, stop)),
+                    unless(stop, every(self._report.round, stop)),
+                    unless(stop, every(self._show_offsets, stop)),
+                    unless(stop, every(self._watch_topics, stop)),
                     reload_on_change(self._settings.policies, self._policies.reload, signals, metrics=self._metrics),
                     *(every(partial(watch.round, stop), stop) for watch in self._watches),
                 )

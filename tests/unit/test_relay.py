@@ -216,3 +216,14 @@ async def test_what_is_not_sent_when_it_stops_stays_in_the_outbox() -> None:
     assert post.sent() == []
     assert post.told == []
     assert (0, 1) in post.tables.outbox
+
+
+async def test_brokers_that_do_not_answer_do_not_hold_up_its_end() -> None:
+    post = Post()
+    async with post.running() as stop:
+        post.sender.gate.clear()
+        post.commit(1)
+        await soon(lambda: len(post.relay) == 1 and bool(post.sender.gate._waiters))
+        stop.set()
+    assert post.told == []
+    assert (0, 1) in post.tables.outbox
