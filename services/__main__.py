@@ -6,26 +6,34 @@ A module has a function `register(app)` that adds its command; one line in COMMA
 
 from __future__ import annotations
 
+import signal
 import sys
+
+if __name__ == "__main__":
+    # Before the other imports, which take a while. Whoever presses Ctrl-C by then wants no account of it, and has
+    # ended `run` as it is meant to end. A command that has more to end takes the signal over.
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0 if sys.argv[1:2] == ["run"] else 130))
+
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
 from shared.errors import BadDocument, PlazoError
+from shared.version import VERSION
 
 COMMANDS: Final = {  # name, which is the module's name too -> what it does, for the list of commands
-    "replay": "Send recorded events to an upstream topic again, at their own pace, faster, or at once.",
-    "doctor": "Look at everything that Plazo depends on; each is ok, or it says what to do.",
     "run": "Run the whole system on this machine, until Ctrl-C.",
     "tail": "Show breaches, warnings and corrections as they are published.",
+    "doctor": "Look at everything that Plazo depends on; each is ok, or it says what to do.",
     "lint": "Check policy files and routes, and find what in them cannot be meant.",
-    "backtest": "Run recorded events through policies: what each clock would have done.",
     "hours": "Ask a calendar: add business time, measure it, find the next opening.",
+    "backtest": "Run recorded events through policies: what each clock would have done.",
+    "replay": "Send recorded events to an upstream topic again, at their own pace, faster, or at once.",
+    "migrate": "Bring the database to this version and create the topics that are missing.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",
     "timer": "Run the timer: the clocks of every item, and what happens to them.",
-    "migrate": "Bring the database to this version and create the topics that are missing.",
     "notifier": "Run the notifier: who hears of each breach, and delivering it.",
 }
 
@@ -36,15 +44,16 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
         name="plazo",
         help="Plazo detects SLA breaches the instant they happen.",
         no_args_is_help=True,
+        add_completion=False,  # it would complete `plazo`, and what people type is `./plazo`
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    app.callback()(_no_options)
+    app.callback()(_anywhere)
     for name, purpose in COMMANDS.items():
         if name in arguments[:1]:
             import_module(f"services.cli.{name}").register(app)
         else:
-            app.command(name, help=purpose)(_no_options)
+            app.command(name, help=purpose, short_help=purpose)(_no_options)
     return app
 
 
@@ -56,6 +65,21 @@ def main() -> None:
         _fail(str(exc), status=2)
     except PlazoError as exc:
         _fail(str(exc), status=1)
+
+
+def _anywhere(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=lambda asked: asked and _tell_version(), help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+def _tell_version() -> None:
+    typer.echo(f"Plazo {VERSION}")
+    raise typer.Exit
 
 
 def _no_options() -> None:

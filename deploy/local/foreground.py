@@ -7,9 +7,14 @@ together. It needs the standard library only, so that it starts at once.
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Until there is a command, Ctrl-C ends this at once; the other imports take long enough to be met by one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from types import FrameType

@@ -65,7 +65,8 @@ def backtest(  # noqa: PLR0913, PLR0917 # one argument for each option of the co
 
     \b
     Example:
-      ./plazo backtest --policies policies.yaml --events events.jsonl.gz --until 2026-12-31T00:00:00Z
+      ./plazo backtest --policies deploy/local/policies.yaml --events docs/examples/events.jsonl \\
+      --until 2026-01-08T00:00:00Z --format table
     """
     end = _instant(until)
     rulebook = Rulebook(((0, load(read_texts(policies))),))

@@ -90,9 +90,9 @@ def hours(
 
     \b
     Examples:
-      ./plazo hours --calendars policies.yaml --calendar madrid add 2026-03-27T17:00:00+01:00 2h
+      ./plazo hours --calendars deploy/local/policies.yaml --calendar madrid add 2026-03-27T17:00:00+01:00 2h
       echo '{"calendar":"madrid","op":"next_open","at":"2026-03-28T12:00:00Z"}' |
-        ./plazo hours --calendars policies.yaml --stdin
+        ./plazo hours --calendars deploy/local/policies.yaml --stdin
     """
     found = _load(calendars)
     if stdin == bool(question):

@@ -73,7 +73,7 @@ def replay(
 
     \b
     Example:
-      ./plazo replay events.jsonl.gz --topic helpdesk.events --speed x60 --shift-to-now
+      ./plazo replay docs/examples/events.jsonl --topic helpdesk.events --speed x3600 --shift-to-now
     """
     configure("critical", "console", sys.stderr)
     try:

@@ -50,7 +50,8 @@ def run(
     \b
     Example:
       ./plazo run --port 8080
-      KAFKA_BOOTSTRAP=localhost:9092 UPSTREAM_TOPICS=helpdesk.tickets ./plazo run --policies policies.yaml
+      KAFKA_BOOTSTRAP=localhost:9092 UPSTREAM_TOPICS=helpdesk.tickets ./plazo run \\
+      --policies deploy/local/policies.yaml
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)

@@ -21,7 +21,7 @@ def timer() -> None:
 
     \b
     Example:
-      KAFKA_BOOTSTRAP=localhost:9092 DATABASE_URL=postgresql://plazo@localhost/plazo POLICIES=policies.yaml \\
-      INSTANCE=timer-1 HTTP_PORT=8081 ./plazo timer
+      KAFKA_BOOTSTRAP=localhost:9092 DATABASE_URL=postgresql://plazo@localhost/plazo \\
+      POLICIES=deploy/local/policies.yaml INSTANCE=timer-1 HTTP_PORT=8081 ./plazo timer
     """
     raise typer.Exit(main(os.environ))
