@@ -20,7 +20,6 @@ class Settings(CommonSettings):
         min_length=1,
         description="The name of this process; one that restarts under its name takes its partitions back at once.",
     )
-    partitions: int = Field(32, ge=1, le=4096, description="Partitions of the events topic; frozen at the first start.")
     hold_max_s: float = Field(30.0, ge=0, description="Seconds that a deadline waits for evidence that does not come.")
     keep_items: int = Field(
         100_000, ge=1_000, description="Items kept in memory, about 3 kB each; the others stay in PostgreSQL."

@@ -64,7 +64,6 @@ class Plant:
             "INGEST_GROUP": self.topics.name("ingest"),
             "TIMER_GROUP": self.topics.name("timer"),
             "NOTIFIER_GROUP": self.topics.name("notifier"),
-            "PARTITIONS": str(PARTITIONS),
             "POLICIES": str(self.folder / "policies.yaml"),
             "HTTP_PORT": str(free_port()),
             "INSTANCE": name,
