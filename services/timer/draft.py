@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -12,10 +13,11 @@ from services.timer.holdings import Held, Holding, fingerprint
 from services.timer.ledger import Output
 from services.timer.view import STATE_BITS
 from services.timer.write_set import HistoryRow, ItemRow, Move, OutboxRow, WriteSet, pack_headers
-from shared.events import Event, Headers
+from shared.events import BreachEvent, Event, Headers
 from shared.kafka.connection import MAX_RECORD_BYTES
 from shared.published import breach_headers
 
+SHORT_BYTES: Final = 1_000  # an attribute up to which is kept where others are left out
 _PACK = msgspec.msgpack.Encoder()
 _JSON = msgspec.json.Encoder()
 
@@ -67,10 +69,7 @@ class Draft:
         held.seen += fingerprint(event)
 
     def publish(self, holding: Holding, held: Held, output: Output) -> None:
-        """Put a breach event into the outbox; its explanation is cut when the record would be too large."""
-        value = _JSON.encode(output.event)
-        if len(value) > MAX_RECORD_BYTES:
-            value = _JSON.encode(msgspec.structs.replace(output.event, explanation=[]))
+        """Put a breach event into the outbox; where the record would be too large for a topic, with less in it."""
         headers = breach_headers(
             event_id=output.event_id,
             event_type=output.type,
@@ -78,7 +77,7 @@ class Draft:
             tenant=output.event.tenant,
             time=output.time,
         )
-        self.send(holding, self._breaches_topic, held.key.encode(), headers, value)
+        self.send(holding, self._breaches_topic, held.key.encode(), headers, _fitting(output.event))
 
     def send(self, holding: Holding, topic: str, key: bytes, headers: Headers, value: bytes | None) -> None:
         """Put any record into the outbox."""
@@ -113,6 +112,19 @@ class Draft:
         if part is None:
             part = self._parts[holding] = _Part()
         return part
+
+
+def _fitting(event: BreachEvent) -> bytes:
+    whole = _JSON.encode(event)
+    if len(whole) <= MAX_RECORD_BYTES:
+        return whole
+    # The explanation goes first, then long attributes, then all of them: a breach must reach its readers in any case.
+    short = {name: value for name, value in event.attributes.items() if len(_JSON.encode(value)) <= SHORT_BYTES}
+    for attributes in (event.attributes, short, {}):
+        value = _JSON.encode(msgspec.structs.replace(event, explanation=[], attributes=attributes))
+        if len(value) <= MAX_RECORD_BYTES:
+            break
+    return value
 
 
 def _move(holding: Holding) -> Move:
