@@ -51,7 +51,8 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> int:
     """Run *main* until it returns; SIGTERM and SIGINT ask it to stop, SIGHUP to read its files again.
 
     Returns:
-        The exit status: 0 after a clean stop, 1 with one sentence on standard error after an expected error.
+        The exit status: 0 after a clean stop; after an expected error, told on standard error, 2 where it names
+        mistakes in a file of the user's, else 1.
     """
 
     async def guarded() -> int:
@@ -61,9 +62,10 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> int:
         try:
             await main(signals)
         except* PlazoError as group:
-            status = 1
-            for error in leaves(group):
-                print(f"plazo: {error}", file=sys.stderr)
+            errors = leaves(group)
+            status = 2 if any(isinstance(error, BadDocument) for error in errors) else 1
+            for error in errors:
+                print(error if isinstance(error, BadDocument) else f"plazo: {error}", file=sys.stderr)
         return status
 
     return uvloop.run(guarded())
@@ -134,10 +136,13 @@ async def reload_on_change(
     ok.set(1)
     changed = asyncio.Event()
     folder = path if path.is_dir() else path.parent  # noqa: ASYNC240 # once, at the start
-    watcher = asyncio.create_task(_watch(path, folder, changed, signals.stop))
+    watchers = [
+        asyncio.create_task(_watch(path, folder, changed, signals.stop)),
+        asyncio.create_task(_hear(signals.hangup, changed)),
+    ]
     try:
         while not signals.stop.is_set():
-            await _first(changed.wait(), signals.hangup.wait(), signals.stop.wait())
+            await _first(changed.wait(), signals.stop.wait())
             changed.clear()
             if signals.stop.is_set():
                 return
@@ -151,16 +156,27 @@ async def reload_on_change(
                     "not reloaded, the old content stays in use", file=str(path), error=str(exc)
                 )
     finally:
-        watcher.cancel()
+        for watcher in watchers:
+            watcher.cancel()
+
+
+async def _hear(hangup: asyncio.Event, changed: asyncio.Event) -> None:
+    # In a task of its own, so that one that comes in the middle of reading is not missed.
+    while True:
+        await hangup.wait()
+        changed.set()
 
 
 async def _watch(path: Path, folder: Path, changed: asyncio.Event, stop: asyncio.Event) -> None:
     # The folder is watched, because an editor replaces a file by another of the same name, and Kubernetes the link
     # `..data` through which a mounted file is reached.
     wanted = {path.name, "..data"}
-    async for changes in awatch(folder, stop_event=stop, recursive=False):
-        if folder == path or any(Path(name).name in wanted for _, name in changes):
-            changed.set()
+    try:
+        async for changes in awatch(folder, stop_event=stop, recursive=False):
+            if folder == path or any(Path(name).name in wanted for _, name in changes):
+                changed.set()
+    except OSError as exc:  # the folder is gone, or the system has no watches left
+        log.error("changes are not noticed any more, only SIGHUP is", file=str(path), error=str(exc))  # noqa: TRY400 # not a bug
 
 
 async def _first(*waits: Coroutine[Any, Any, Any]) -> None:

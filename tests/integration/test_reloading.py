@@ -72,3 +72,25 @@ async def test_a_file_with_mistakes_is_told_and_changes_nothing(tmp_path: Path) 
     assert metrics.registry.get_sample_value(
         "sla_config_last_reload_successful", {"file": "policies.yaml"}
     ) == pytest.approx(0)
+
+
+async def test_a_hangup_in_the_middle_of_reading_has_the_file_read_once_more(tmp_path: Path) -> None:
+    rewrite(tmp_path)
+    signals, reads, go_on = Signals(), asyncio.Queue[int](), asyncio.Event()
+
+    async def reload() -> None:
+        reads.put_nowait(1)
+        await go_on.wait()
+
+    metrics = Metrics("0", "0")
+    watching = asyncio.create_task(reload_on_change(tmp_path / "policies.yaml", reload, signals, metrics=metrics))
+    async with asyncio.timeout(20):
+        while reads.empty():
+            signals._hang_up()
+            await asyncio.sleep(0.01)
+        await reads.get()
+        signals._hang_up()
+        go_on.set()
+        await reads.get()
+    signals.stop.set()
+    await watching
