@@ -90,7 +90,7 @@ async def _kafka(environment: Mapping[str, str], path: Path) -> tuple[tuple[str,
         return None, [Finding("kafka", str(exc), "start it, or set KAFKA_BOOTSTRAP to where it is")]
     finally:
         await admin.stop()
-    found = Finding("kafka", f"{settings.kafka_bootstrap}, cluster {cluster.id}, {cluster.brokers} brokers")
+    found = Finding("kafka", f"{settings.kafka_bootstrap}, cluster {cluster.id}, brokers: {cluster.brokers}")
     upstream = checks.upstream_findings([each.topic for each in settings.upstream_topics], there)
     events = settings.topics.events
     return (events, there.get(events, 0)), [found, *checks.topic_findings(wanted, there, told), *upstream]
@@ -137,7 +137,7 @@ def _loaded(kind: type[Settings], environment: Mapping[str, str], name: str) -> 
     try:
         return load(kind, environment), Finding(name, "")
     except Refused as exc:
-        return None, Finding(name, " ".join(str(exc).split()), "set the variables that it names")
+        return None, Finding(name, " ".join(str(exc).split()), "set it, or start `./plazo run` in this folder")
 
 
 def _file(name: str, path: str | None, check: Callable[[Path], Any]) -> Finding:

@@ -114,7 +114,8 @@ def answer_one(calendars: Mapping[str, BusinessHours], question: Question) -> di
     """
     business_hours = calendars.get(question.calendar or _only_one(calendars))
     if business_hours is None:
-        raise BadQuestion("calendar", f"expected one of {', '.join(calendars)}, got {question.calendar!r}")
+        got = "none" if question.calendar is None else repr(question.calendar)
+        raise BadQuestion("calendar", f"expected one of {', '.join(calendars)}, got {got}")
     values = [getattr(question, field) for field in _NEEDS[question.op]]
     if None in values:
         field = _NEEDS[question.op][values.index(None)]

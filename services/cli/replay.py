@@ -18,8 +18,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.cli.files import decode_line, read_lines
 from services.cli.pacing import Recording, Speed, parse_speed, recording, schedule, shift
-from services.cli.running import surroundings
-from shared.configuration import CommonSettings, load
+from services.cli.running import load_here
+from shared.configuration import CommonSettings
 from shared.errors import BadDocument, Problem, Refused
 from shared.events import SECOND, Event, Instant, Span, rfc3339
 from shared.kafka.connection import Connection, Outgoing
@@ -80,7 +80,7 @@ def replay(
         pace = parse_speed(speed)
     except ValueError as exc:
         raise typer.BadParameter(str(exc), param_hint="--speed") from exc
-    settings = load(CommonSettings, surroundings(os.environ))
+    settings = load_here(CommonSettings, os.environ)
     recorded = _checked(file)
     sent = 0
 

@@ -76,7 +76,7 @@ def _run(environment: Mapping[str, str], port: int, folder: Path, *, busy: bool)
     try:
         sock = listen(environment.get("HTTP_HOST", "127.0.0.1"), port)
     except Refused as exc:
-        raise Refused(f"{exc}; --port chooses another port, HTTP_HOST another address") from exc
+        raise Refused(f"{exc}; HTTP_PORT or --port chooses another port, HTTP_HOST another address") from exc
     with sock, claimed(folder) as log:
         return main(Plan(environment, folder, sock, busy), log, Terminal())
 

@@ -15,11 +15,11 @@ import typer
 
 from services.cli.following import Start, follow, open_breaches
 from services.cli.lines import breach_line, cloud_event
-from services.cli.running import surroundings
+from services.cli.running import load_here
 from services.cli.terminal import Terminal, drop_output
 from services.notifier.routing import TYPE_NAMES
 from shared.cloudevents import BreachRecord
-from shared.configuration import CommonSettings, load
+from shared.configuration import CommonSettings
 from shared.lifecycle import Signals, run
 from shared.logs import configure
 
@@ -85,7 +85,7 @@ def tail(
       ./plazo tail --type breached --item 'default/ticket/*'
     """
     configure("error", "console", sys.stderr)
-    settings = load(CommonSettings, surroundings(os.environ))
+    settings = load_here(CommonSettings, os.environ)
     wanted = Wanted(wanted_types(types or ()), item)
     show = _show_json if json else partial(_show_line, Terminal())
     start: Start = "beginning" if from_beginning else "end"

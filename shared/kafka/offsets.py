@@ -159,4 +159,4 @@ class Offsets:
 
 
 def _no_such(topics: Sequence[str]) -> str:
-    return f"no such topic: {', '.join(topics)} (`./plazo migrate` creates Plazo's own topics)"
+    return f"no such topic: {', '.join(topics)} (create it first; `./plazo migrate` creates Plazo's own)"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.cli.folder import claimed
-from services.cli.running import announced, surroundings
+from services.cli.running import announced, load_here, surroundings
+from shared.configuration import CommonSettings
 from shared.errors import Refused
 
 SETTINGS = {"KAFKA_BOOTSTRAP": "127.0.0.1:9", "DATABASE_URL": "postgresql://u:p@h/d"}
@@ -56,6 +57,28 @@ def test_other_commands_find_what_runs_until_it_ends(tmp_path: Path) -> None:
     with announced(tmp_path, SETTINGS):
         assert surroundings({}, tmp_path) == SETTINGS
     assert surroundings({}, tmp_path) == {}
+
+
+def test_what_a_killed_run_left_behind_is_not_found(tmp_path: Path) -> None:
+    with announced(tmp_path, SETTINGS):
+        left_behind = (tmp_path / "running.json").read_text()
+    (tmp_path / "running.json").write_text(left_behind)
+    assert surroundings({}, tmp_path) == {}
+
+
+def test_who_has_no_kafka_hears_that_a_run_of_this_folder_would_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refused, match=r"KAFKA_BOOTSTRAP: is required\n.*`\./plazo run` in this folder"):
+        load_here(CommonSettings, {})
+
+
+def test_who_has_a_kafka_hears_only_of_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refused) as caught:
+        load_here(CommonSettings, {"KAFKA_BOOTSTRAP": "kafka:9092", "HTTP_PORT": "many"})
+    assert "./plazo run" not in str(caught.value)
 
 
 def test_a_kafka_of_ones_own_is_not_mixed_with_what_runs(tmp_path: Path) -> None:
