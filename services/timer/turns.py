@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -38,6 +38,22 @@ class Works(Protocol):
         """Freeze the open write set and hand it to the lane."""
 
 
+class _Firing(NamedTuple):
+    """Deadlines that wait for their turn."""
+
+    entries: Sequence[Deadline]
+    evidence: Evidence
+    held: Mapping[int, Holding | None]  # of each partition, what the evidence is about
+    done: asyncio.Future[None]
+
+    def entries_of(self, holdings: Holdings) -> list[Deadline]:
+        """The entries of partitions that are still held.
+
+        One that was lost and taken again meanwhile may not be folded so far: what is due there needs other evidence.
+        """
+        return [entry for entry in self.entries if holdings.partitions.get(entry[1]) is self.held[entry[1]]]
+
+
 class Turns:
     """Runs the work in order."""
 
@@ -47,7 +63,7 @@ class Turns:
         self._lane_idle = lane_idle
         self._records: deque[tuple[Holding, Sequence[Record]]] = deque()
         self._count = 0
-        self._firings: deque[tuple[Sequence[Deadline], Evidence, asyncio.Future[None]]] = deque()
+        self._firings: deque[_Firing] = deque()
         self._asked: deque[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -87,7 +103,8 @@ class Turns:
         if not entries or self._ended:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._firings.append((entries, evidence, done))
+        held = {partition: self._holdings.partitions.get(partition) for _, partition, _ in entries}
+        self._firings.append(_Firing(entries, evidence, held, done))
         self._wake.set()
         await done
 
@@ -117,7 +134,7 @@ class Turns:
             self._ended = True
             stopping.cancel()
             self._room.set()
-            left = [done for _, _, done in self._firings] + [done for _, done in self._asked]
+            left = [firing.done for firing in self._firings] + [done for _, done in self._asked]
             for done in left:
                 if not done.done():
                     done.set_result(None)
@@ -128,9 +145,10 @@ class Turns:
             call, done = self._asked.popleft()
             await _answered(call(), done)
         elif self._firings:
-            entries, evidence, done = self._firings.popleft()
+            firing = self._firings.popleft()
             await self._work.close()
-            await _answered(self._work.fire_due(entries, evidence), done)
+            entries = firing.entries_of(self._holdings)
+            await _answered(self._work.fire_due(entries, firing.evidence), firing.done)
         elif self._records:
             await self._fold_slice()
         elif self._work.drafted:

@@ -99,6 +99,21 @@ async def test_records_are_folded_in_order_and_written_at_once_when_the_lane_is_
     assert desk.work.done == ["fold 0: 0-9", "close 10", "fold 0: 10-11", "close 2"]
 
 
+async def test_a_firing_leaves_out_what_was_lost_and_taken_again_while_it_waited() -> None:
+    desk = Desk()
+    desk.work.open.clear()
+    async with desk.running():
+        await desk.take_in(0, 0)
+        await soon(lambda: desk.work.begun == 1)
+        firing = asyncio.create_task(desk.turns.fire([deadline("a"), (0, 1, "b")], EVIDENCE))
+        await soon(lambda: bool(desk.turns._firings))
+        desk.holdings.drop(0)
+        desk.holdings.partitions[0] = Holding(0, 3, revision=0, next_offset=0)
+        desk.work.open.set()
+        await firing
+    assert "fire b" in desk.work.done
+
+
 async def test_a_firing_goes_between_two_slices() -> None:
     desk = Desk()
     desk.work.open.clear()
