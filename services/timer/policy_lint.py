@@ -9,19 +9,17 @@ from typing import Any, Final
 
 from services.timer.business_hours import NoOpenTime
 from services.timer.calendar_file import DAYS
+from services.timer.cycles import BY_NAME, Occurrence, Occurrences
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import LEVELS, Conditions, Policy, PolicySet
 from shared.events import SECOND, Event, Instant, Span
 
-_KINDS: Final[dict[str, frozenset[str]]] = {  # metric -> the kinds of items in which it can start
-    "first_response": frozenset({"ticket", "chat"}),
-    "next_response": frozenset({"ticket", "chat"}),
-    "periodic_update": frozenset({"ticket", "chat"}),
-    "resolution": frozenset({"ticket", "chat"}),
-    "pickup": frozenset({"chat"}),
-    "answer": frozenset({"call"}),
-    "assignment": frozenset({"ticket"}),
-    "handling": frozenset({"chat", "call"}),
+_OCCURS_IN: Final[dict[Occurrence, frozenset[str]]] = {  # what does not happen to items of every kind
+    "queued": frozenset({"call"}),
+    "answered": frozenset({"call"}),
+    "accepted": frozenset({"chat"}),
+    "agent_reply": frozenset({"ticket", "chat"}),
+    "customer_message": frozenset({"ticket", "chat"}),
 }
 
 
@@ -78,9 +76,18 @@ def _conditions(policy: Policy) -> Iterator[str]:
     if policy.pause_when and _implied(policy.pause_when, policy.applies_to):
         yield "the pause never ends: every item that it covers matches pause_when"
     kinds = policy.applies_to.get("kind")
-    for metric in policy.targets:
-        if kinds is not None and kinds.isdisjoint(_KINDS.get(metric, kinds)):
-            yield f"targets.{metric}: never starts in a {' or '.join(sorted(kinds))}"
+    if not kinds:
+        return
+    where = " or ".join(sorted(kinds))
+    for metric in map(BY_NAME.__getitem__, policy.targets):
+        if not any(kind in metric.kinds and _happens(metric.starts, kind) for kind in kinds):
+            yield f"targets.{metric.name}: never starts in a {where}"
+        elif metric.stops and metric.over != "met" and not any(_happens(metric.stops, kind) for kind in kinds):
+            yield f"targets.{metric.name}: can never be met in a {where}"
+
+
+def _happens(occurrences: Occurrences, kind: str) -> bool:
+    return any(kind in _OCCURS_IN.get(occurrence, (kind,)) for occurrence in occurrences)
 
 
 def _targets(policy: Policy) -> Iterator[str]:

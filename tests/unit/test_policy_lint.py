@@ -101,6 +101,13 @@ def test_the_sample_has_nothing_to_find() -> None:
             ("name: a, applies_to: {kind: ticket}, targets: {pickup: 4h}",),
             ["policy a: targets.pickup: never starts in a ticket"],
         ),
+        # Whoever is called answers, and does not reply; but a call is assigned and resolved like anything else.
+        (
+            ("name: a, applies_to: {kind: call}, targets: {first_response: 4h, next_response: 4h, assignment: 1h}",
+             "name: b, applies_to: {kind: call, group: x}, targets: {answer: 20s, handling: 5m, resolution: 4h}"),
+            ["policy a: targets.first_response: can never be met in a call",
+             "policy a: targets.next_response: never starts in a call"],
+        ),
         # It covers no low priority.
         (
             ("name: a, applies_to: {priority: high}, targets: {resolution: {within: 4h, by: {priority: {low: 2h}}}}",),
