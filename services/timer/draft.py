@@ -56,7 +56,7 @@ class Draft:
         touched = self._part(holding).touched
         if held.key not in touched:
             touched[held.key] = held
-            held.pins += 1
+            held.pin()
 
     def advance(self, holding: Holding) -> None:
         """Note that the partition's offset moved, whatever was in the records."""
@@ -65,7 +65,7 @@ class Draft:
     def remember(self, holding: Holding, held: Held, event: Event) -> None:
         """Keep an event that was folded, for the day on which the item must be folded again."""
         self._part(holding).events.setdefault(held.key, []).append(event)
-        held.recent.append(event)
+        held.recent[-1].append(event)
         held.seen += fingerprint(event)
 
     def publish(self, holding: Holding, held: Held, output: Output) -> None:

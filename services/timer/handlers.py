@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -168,7 +169,7 @@ class Timer:
             return
         # What is not committed yet is noted before the database is asked, because it may be committed meanwhile.
         known = {
-            (holding.partition, event.item): list(holding.items[event.item].recent)
+            (holding.partition, event.item): list(chain.from_iterable(holding.items[event.item].recent))
             for holding, arrivals in late.items()
             for event, _ in arrivals
         }

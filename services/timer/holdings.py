@@ -30,7 +30,6 @@ class Held:
         "ledger",
         "next_due",
         "open_clocks",
-        "pins",
         "quarantined",
         "recent",
         "retired",
@@ -47,8 +46,21 @@ class Held:
         self.quarantined = False
         self.seen = b""  # a fingerprint of each event folded: one that is not in it is surely no repeat
         self.retired: tuple[str, ...] = ()  # ids of the clocks that late evidence removed
-        self.pins = 0  # write sets that hold it and are not committed: it must not be read back from the database
-        self.recent: list[Event] = []  # events in those write sets, which the database may not show yet
+        # The events in each write set whose outcome is not known, the oldest first: the database may not show them yet.
+        self.recent: list[list[Event]] = []
+
+    def pin(self) -> None:
+        """Note that one more write set holds it."""
+        self.recent.append([])
+
+    def unpin(self) -> None:
+        """Note that the outcome of the oldest write set that holds it is known."""
+        del self.recent[0]
+
+    @property
+    def pins(self) -> int:
+        """How many write sets hold it whose outcome is not known: it must not be read back from the database."""
+        return len(self.recent)
 
 
 def open_clocks(state: ItemState, ledger: Ledger) -> tuple[str, ...]:

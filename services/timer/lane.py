@@ -99,9 +99,7 @@ class Lane:
     async def _commit_next(self, write_set: WriteSet, held: list[Held], leaving: asyncio.Event) -> None:
         await self._commit(write_set, held, leaving)
         for item in held:
-            item.pins -= 1
-            if not item.pins:
-                item.recent.clear()
+            item.unpin()
         self._known += 1
         self._outcome.set()
         self._outcome.clear()

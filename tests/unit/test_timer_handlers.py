@@ -99,9 +99,7 @@ class Desk:
         for write_set, held in self.in_lane:
             await self.store.write(write_set)
             for item in held:
-                item.pins -= 1
-                if not item.pins:
-                    item.recent.clear()
+                item.unpin()
         self.in_lane.clear()
 
     async def fire(self, *entries: Deadline, late_possible: bool = False) -> None:
