@@ -8,18 +8,35 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from shared.errors import Refused, Unavailable
 from shared.metrics import Metrics
 
+_PROBLEM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+
+_OTHERWISE: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "Anything else: what is wrong, as RFC 9457 writes it.",
+        "content": {"application/problem+json": {"schema": _PROBLEM}},
+    }
+}
 Check = Callable[[], Awaitable[str | None]]  # None when well, else what is wrong
 
 
@@ -50,7 +67,7 @@ class Health:
 def application(title: str, version: str, routers: list[APIRouter], health: Health, metrics: Metrics) -> FastAPI:
     """The HTTP side of a process: *routers*, `/healthz/live`, `/healthz/ready`, `/metrics`, `/docs`."""
     # The documentation page brings its scripts along instead of loading them from elsewhere.
-    app: FastAPI = FastAPIOffline(title=title, version=version)
+    app: FastAPI = FastAPIOffline(title=title, version=version, responses=_OTHERWISE)
     for router in [*routers, _operations(health, metrics)]:
         app.include_router(router)
     app.add_exception_handler(ProblemError, _problem)
@@ -63,19 +80,24 @@ def application(title: str, version: str, routers: list[APIRouter], health: Heal
 def _operations(health: Health, metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
+    @router.get("/", include_in_schema=False)
+    async def start() -> RedirectResponse:
+        """Show people who only know the address what there is."""
+        return RedirectResponse("/docs")
+
     @router.get("/healthz/live")
     async def live() -> dict[str, str]:
         """Whether the process runs; says nothing about what it depends on."""
         return {"status": "ok"}
 
-    @router.get("/healthz/ready")
+    @router.get("/healthz/ready", responses={503: {"description": "What is not `ok` is missing."}})
     async def ready() -> JSONResponse:
         """Whether the process can do its work; names each thing that it needs."""
         report = await health.report()
         well = all(answer == "ok" for answer in report.values())
         return JSONResponse({"status": "ok" if well else "not ready", "checks": dict(report)}, 200 if well else 503)
 
-    @router.get("/metrics", response_class=Response)
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def exposition() -> Response:
         """All metrics in the Prometheus text format."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
