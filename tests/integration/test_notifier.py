@@ -309,7 +309,7 @@ async def test_a_missing_secret_keeps_the_notifier_from_starting(installed: Inst
     )
     process = PlazoProcess(["notifier"], installed.environment, tmp_path / "log")
     process.start()
-    assert await process.ended() == 1
+    assert await process.ended() == 2
     assert (
         "notify.yaml:1: receivers.a.webhook: expected a secret in the environment variable NO_SUCH" in process.output()
     )

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import httpx2
 import psutil
@@ -17,6 +18,8 @@ from deploy.local.ports import free_port
 from tests.processes import PlazoProcess
 
 Wrong = Callable[[Path], tuple[list[str], Mapping[str, str], str]]  # gives options, environment, what is said
+BAD_INPUT: Final = 2
+FAILED: Final = 1
 WITHIN_S = 60.0  # for everything that takes seconds on a machine that does nothing else
 
 
@@ -212,12 +215,26 @@ def unknown_format(_: Path) -> tuple[list[str], Mapping[str, str], str]:
     return [], {"UPSTREAM_TOPICS": "a:telepathy"}, "telepathy"
 
 
-@pytest.mark.parametrize("wrong", [no_policies, bad_policies, bad_routes, no_broker, no_database, unknown_format])
-async def test_what_is_wrong_is_said_in_a_sentence_and_nothing_is_left(tmp_path: Path, wrong: Wrong) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        # A file of the user's is to blame.
+        (no_policies, BAD_INPUT),
+        (bad_policies, BAD_INPUT),
+        (bad_routes, BAD_INPUT),
+        # Something else is.
+        (no_broker, FAILED),
+        (no_database, FAILED),
+        (unknown_format, FAILED),
+    ],
+)
+async def test_what_is_wrong_is_said_in_a_sentence_and_nothing_is_left(
+    tmp_path: Path, wrong: Wrong, status: int
+) -> None:
     options, env, sentence = wrong(tmp_path)
     house = House(tmp_path / "data", *options, env=env)
     house.process.start()
-    assert await house.process.ended(WITHIN_S) == 1
+    assert await house.process.ended(WITHIN_S) == status
     output = house.process.output()
     assert sentence in output
     assert "Traceback" not in output
