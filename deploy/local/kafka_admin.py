@@ -46,6 +46,17 @@ def create_topic(bootstrap: str, name: str, partitions: int, settings: Mapping[s
         raise Refused(f"topic {name}: {exc.args[0].str()}") from exc
 
 
+def ensure_topic(bootstrap: str, name: str, partitions: int) -> None:
+    """Make the topic *name* unless it is there.
+
+    Raises:
+        Refused: the broker does not take it.
+    """
+    admin = _admin(bootstrap)
+    if name not in admin.list_topics(timeout=_ANSWER_S).topics:
+        create_topic(bootstrap, name, partitions)
+
+
 def _admin(bootstrap: str) -> AdminClient:
     # The client retries by itself; what it would print in the meantime is no news.
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})

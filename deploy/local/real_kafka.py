@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deploy.local.kafka_admin import answers, create_topic
+from deploy.local.kafka_admin import answers, create_topic, ensure_topic
 from deploy.local.kafka_jars import classpath, java
 from deploy.local.ports import free_port
 from deploy.local.tether import Command, Tethered, last_line
 from shared.errors import Refused, Unavailable
 
 _START_S: Final = 60.0
+_PARTITIONS: Final = 4  # of a topic that `make kafka` is asked for
 _CLUSTER_ID: Final = "cGxhem8tbG9jYWwtbm9kZQ"
 """Any 16 bytes in base 64; the data of a folder is bound to it."""
 
@@ -180,7 +181,7 @@ def _wait_for_the_end(kafka: RealKafka) -> int:
 
 
 def main() -> int:
-    """Run a broker until Ctrl-C; its address comes from KAFKA_PORT (9092), its folder from KAFKA_DIR."""
+    """Run a broker until Ctrl-C; KAFKA_PORT (9092), KAFKA_DIR and KAFKA_TOPICS say where, and with which topics."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory, port = os.environ.get("KAFKA_DIR", ".plazo/kafka/node"), os.environ.get("KAFKA_PORT", "9092")
     if not port.isdecimal():
@@ -189,6 +190,8 @@ def main() -> int:
     kafka = RealKafka(Path(directory), int(port))
     try:
         with kafka:
+            for topic in os.environ.get("KAFKA_TOPICS", "").replace(",", " ").split():
+                ensure_topic(kafka.bootstrap, topic, _PARTITIONS)
             place = f"Apache Kafka listens on {kafka.bootstrap}, its data is in {kafka.directory}."
             print(f"{place} Ctrl-C ends it.", flush=True)
             return _wait_for_the_end(kafka)

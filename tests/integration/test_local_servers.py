@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from aiokafka import TopicPartition
 
 from deploy.local.embedded_kafka import EmbeddedKafka
 from deploy.local.embedded_postgres import EmbeddedPostgres
+from deploy.local.kafka_admin import create_topic, ensure_topic
 from deploy.local.ports import free_port
 from deploy.local.real_kafka import RealKafka
 from shared.errors import Refused, Unavailable
@@ -60,6 +62,15 @@ class TestEmbeddedKafka(BrokerContract):
 @pytest.mark.kafka
 class TestRealKafka(BrokerContract):
     """The real broker of this run; `topics` is the module's."""
+
+
+@pytest.mark.kafka
+def test_a_topic_is_made_where_it_is_missing(broker: Broker) -> None:
+    name = f"wanted.{secrets.token_hex(4)}"
+    for _ in range(2):  # the second time it is there
+        ensure_topic(broker.bootstrap, name, 3)
+    with pytest.raises(Refused, match="already exists"):
+        create_topic(broker.bootstrap, name, 3)
 
 
 @pytest.mark.kafka
