@@ -125,6 +125,7 @@ class LeaseStore:
                 " ON CONFLICT DO NOTHING",
                 frozen,
             )
+            await connection.execute("DELETE FROM timer.member WHERE seen_at < clock_timestamp() - interval '1 day'")
         return frozen
 
     async def reset_positions(self, incarnation: str) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     func,
     select,
+    true,
     tuple_,
 )
 
@@ -35,6 +36,7 @@ _item: Final = Table(
     Column("clock_states", Integer),
     Column("quarantined", Boolean),
 )
+_LEASE: Final = Table("lease", _metadata, Column("partition", Integer, primary_key=True))
 _SHOWN: Final = (_item.c.partition, _item.c.key, _item.c.state, _item.c.ledger, _item.c.next_due, _item.c.quarantined)
 
 
@@ -69,14 +71,26 @@ class QueryStore:
         return found[0] if found else None
 
     async def due(self, states: int, before: Instant | None, page: Page) -> list[StoredItem]:
-        """Items that have something to come, the earliest first, with a clock in one of *states* (bits)."""
-        query = select(*_SHOWN).where(_item.c.next_due.is_not(None), _item.c.clock_states.op("&")(states) != 0)
-        if before is not None:
-            query = query.where(_item.c.next_due < before)
+        """Items that have something to come, the earliest first, with a clock in one of *states* (bits).
+
+        Each partition gives its first ones by its index, and the page is chosen among these: sorting all open items
+        for every page would take a second for a million of them.
+        """
         place = tuple_(_item.c.next_due, _item.c.partition, _item.c.key)
+        wanted = [_item.c.next_due.is_not(None), _item.c.clock_states.op("&")(states) != 0]
+        if before is not None:
+            wanted.append(_item.c.next_due < before)
         if page.after is not None:
-            query = query.where(_item.c.next_due >= page.after[0], place > page.after)
-        return await self._rows(query.order_by(_item.c.next_due, _item.c.partition, _item.c.key).limit(page.limit))
+            wanted += [_item.c.next_due >= page.after[0], place > page.after]
+        first = (
+            select(*_SHOWN)
+            .where(_item.c.partition == _LEASE.c.partition, *wanted)
+            .order_by(_item.c.next_due, _item.c.key)
+            .limit(page.limit)
+            .lateral("first")
+        )
+        query = select(first).select_from(_LEASE.join(first, true()))
+        return await self._rows(query.order_by(first.c.next_due, first.c.partition, first.c.key).limit(page.limit))
 
     async def all(self, states: int, page: Page) -> list[StoredItem]:
         """Items in the order of their keys, with a clock in one of *states* (bits)."""
@@ -94,6 +108,3 @@ class QueryStore:
         async with self._database.transaction("read items") as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
         return [StoredItem(*row) for row in rows]
-
-
-_LEASE: Final = Table("lease", _metadata, Column("partition", Integer, primary_key=True))
