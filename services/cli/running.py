@@ -46,6 +46,15 @@ def load_here(settings: type[Settings], environment: Mapping[str, str]) -> Setti
         raise Refused(f"{exc}\nOr start `./plazo run` in this folder: it is found by itself.") from exc
 
 
+def runs(folder: Path = FOLDER) -> bool:
+    """Whether a `./plazo run` works in *folder*."""
+    try:
+        with (folder / _NAME).open() as file:
+            return not _left_behind(file)
+    except OSError:
+        return False
+
+
 @contextmanager
 def announced(folder: Path, settings: Mapping[str, str]) -> Iterator[None]:
     """Let `surroundings` find *settings* until the end of the block."""

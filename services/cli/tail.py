@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ import typer
 
 from services.cli.following import Start, follow, open_breaches
 from services.cli.lines import breach_line, cloud_event
-from services.cli.running import load_here
+from services.cli.running import load_here, runs
 from services.cli.terminal import Terminal, drop_output
 from services.notifier.routing import TYPE_NAMES
 from shared.cloudevents import BreachRecord
@@ -23,6 +24,7 @@ from shared.configuration import CommonSettings
 from shared.lifecycle import Signals, run
 from shared.logs import configure
 
+_LOOK_S: Final = 0.5
 _ENCODER: Final = msgspec.json.Encoder()
 _TYPES: Final = {short: full for full, short in TYPE_NAMES.items()}
 
@@ -84,17 +86,21 @@ def tail(
     Example:
       ./plazo tail --type breached --item 'default/ticket/*'
     """
-    configure("error", "console", sys.stderr)
+    configure("critical", "console", sys.stderr)  # the client would tell of an outage many times a second
     settings = load_here(CommonSettings, os.environ)
+    found = runs() and not {"KAFKA_BOOTSTRAP", "KAFKA_BOOTSTRAP_FILE"} & os.environ.keys()
     wanted = Wanted(wanted_types(types or ()), item)
     show = _show_json if json else partial(_show_line, Terminal())
     start: Start = "beginning" if from_beginning else "end"
 
     async def main(signals: Signals) -> None:
         reader = await open_breaches(settings.connection, settings.topics.breaches, start)
+        watching = asyncio.create_task(_stop_with_the_run(signals.stop)) if found else None
         try:
             await follow(reader, lambda breach: show(breach) if wanted.takes(breach) else None, signals.stop)
         finally:
+            if watching:
+                watching.cancel()
             await reader.stop()
 
     try:
@@ -103,6 +109,14 @@ def tail(
         drop_output()
         status = 0  # whoever read the lines has seen enough
     raise typer.Exit(status)
+
+
+async def _stop_with_the_run(stop: asyncio.Event) -> None:
+    # The run takes its broker along, and nothing comes from there any more.
+    while runs():  # noqa: ASYNC110 # only the lock of its file tells
+        await asyncio.sleep(_LOOK_S)
+    typer.echo("The `./plazo run` of this folder has ended.", err=True)
+    stop.set()
 
 
 def _show_json(breach: BreachRecord) -> None:

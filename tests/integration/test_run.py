@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +19,7 @@ import psutil
 import pytest
 
 from deploy.local.ports import free_port
-from tests.processes import PlazoProcess
+from tests.processes import ROOT, PlazoProcess
 
 Wrong = Callable[[Path], tuple[list[str], Mapping[str, str], str]]  # gives options, environment, what is said
 BAD_INPUT: Final = 2
@@ -170,6 +174,25 @@ async def test_a_recording_is_replayed_and_its_breaches_can_be_followed(tmp_path
             assert await tail.stop() == 0
     types = [json.loads(line)["type"] for line in tail.output().splitlines()]
     assert types == ["sla.clock.breached.v1", "sla.breach.stopped.v1"]
+
+
+async def test_who_follows_a_run_ends_with_it(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    async with running(House(tmp_path / ".plazo", "--no-traffic")) as house:
+        tail = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services", "tail", "--from-beginning"),
+            cwd=tmp_path,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert tail.stdout is not None
+        await post(house, event("ticket.created", "followed", "2026-01-05T08:00:00Z", customer="acme"))
+        assert b"ticket followed" in await tail.stdout.readline()
+        assert await house.interrupted() == 0
+        async with asyncio.timeout(WITHIN_S):
+            _, told = await tail.communicate()
+    assert (tail.returncode, told) == (0, b"The `./plazo run` of this folder has ended.\n")
 
 
 async def test_a_recording_with_mistakes_is_not_sent_at_all(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.folder import claimed
-from services.cli.running import announced, load_here, surroundings
+from services.cli.running import announced, load_here, runs, surroundings
 from shared.configuration import CommonSettings
 from shared.errors import Refused
 
@@ -56,7 +56,9 @@ def test_an_error_inside_is_not_taken_for_one_of_the_folder(tmp_path: Path) -> N
 def test_other_commands_find_what_runs_until_it_ends(tmp_path: Path) -> None:
     with announced(tmp_path, SETTINGS):
         assert surroundings({}, tmp_path) == SETTINGS
+        assert runs(tmp_path)
     assert surroundings({}, tmp_path) == {}
+    assert not runs(tmp_path)
 
 
 def test_what_a_killed_run_left_behind_is_not_found(tmp_path: Path) -> None:
