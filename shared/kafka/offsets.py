@@ -47,7 +47,7 @@ class Offsets:
         Raises:
             Unavailable: no broker answers.
         """
-        async with limited("read the topics"):
+        async with limited(f"read the topics of Kafka at {self._connection.bootstrap}"):
             consumer = await self._consumer(None)
             answered = await consumer._client.force_metadata_update()  # no public call asks the broker anew
         if not answered:
