@@ -62,21 +62,12 @@ def lifecycles(shape: Shape, now: Instant) -> Iterator[tuple[bytes, bytes]]:
     yield from again
 
 
-def open_items(count: int, first_due: Instant, window: int, within: int) -> Iterator[tuple[bytes, bytes]]:
-    """(key, structured CloudEvent) of creations whose first deadline falls into [first_due, first_due+window)."""
-    pick = random.Random(2)
-    for item in range(count):
-        at = first_due + int(window * pick.random()) - within
-        yield b"default/ticket/o%d" % item, _event(10_000_000 + item, f"o{item}", 0, at)
-
-
-def _event(number: int, item: object, step: int, at: Instant) -> bytes:
+def _event(number: int, item: int, step: int, at: Instant) -> bytes:
     kind, author, status = STEPS[step]
-    spread = hash(item) if isinstance(item, int) else number
     return (
         f'{{"specversion":"1.0","id":"ev-{number:010d}","source":"/bench","type":"{kind}","subject":"{item}",'
         f'"time":"{rfc3339(at)}","datacontenttype":"application/json","data":{{"author":"{author}","public":true,'
-        f'"attributes":{{"priority":"{PRIORITIES[spread % 4]}","customer":"customer-{spread % 997}",'
-        f'"group":"group-{spread % 31}","status":"{status}","channel":"email","assignee":"agent-{spread % 211}",'
+        f'"attributes":{{"priority":"{PRIORITIES[item % 4]}","customer":"customer-{item % 997}",'
+        f'"group":"group-{item % 31}","status":"{status}","channel":"email","assignee":"agent-{item % 211}",'
         f'"language":"en"}}}}}}'
     ).encode()
