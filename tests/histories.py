@@ -12,8 +12,9 @@ from typing import Any, Final
 from services.timer import backtest
 from services.timer.backtest import Row
 from services.timer.ledger import Output
-from services.timer.policy import PolicySet, Rulebook
 from services.timer.policy_file import load
+from services.timer.policy_set import PolicySet
+from services.timer.rulebook import Rulebook
 from shared.events import SECOND, Event, Instant, Span, parse_instant
 
 DAY: Final[Span] = 86_400 * SECOND

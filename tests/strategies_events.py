@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from services.timer.policy import Rulebook
+from services.timer.rulebook import Rulebook
 from shared.events import SECOND, Event, Instant
 from tests.histories import DAY, MONDAY, policies
 

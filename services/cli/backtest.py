@@ -20,8 +20,8 @@ from rich.table import Table
 from services.cli.files import decode_line, read_events, read_lines, read_texts
 from services.timer.backtest import Arrival, Row, published, published_of, run
 from services.timer.ledger import Output
-from services.timer.policy import Rulebook
 from services.timer.policy_file import load
+from services.timer.rulebook import Rulebook
 from shared.errors import BadDocument, Problem
 from shared.events import SECOND, BreachType, Event, Instant, Span, parse_instant, rfc3339
 

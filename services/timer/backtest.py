@@ -12,7 +12,7 @@ from services.timer import fold, ledger
 from services.timer.clock import Clock, State, counted, run_out
 from services.timer.item import ItemState
 from services.timer.ledger import Firing, Ledger, Output
-from services.timer.policy import Rulebook
+from services.timer.rulebook import Rulebook
 from shared.events import Event, Instant, Span
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.cycles import Ending
-from services.timer.policy import Terms
+from services.timer.policy_set import Terms
 from shared.events import Instant, Severity, Span
 
 Phase = Literal["running", "paused", "met", "abandoned", "cancelled"]

@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from services.timer.happenings import take_effect
 from services.timer.item import EMPTY, ItemState
-from services.timer.policy import Rulebook
+from services.timer.rulebook import Rulebook
 from services.timer.step import Step
 from services.timer.terms import hold
 from shared.events import Event

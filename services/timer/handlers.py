@@ -17,7 +17,7 @@ from services.timer.evidence import Evidence
 from services.timer.holdings import Deadline, Held, Holding, Holdings, fingerprint
 from services.timer.item import ItemState
 from services.timer.ledger import Firing, Ledger, Output
-from services.timer.policy import Rulebook
+from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow, WriteSet
 from shared.cloudevents import decode_record
 from shared.deadletters import dead_letter

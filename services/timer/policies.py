@@ -9,8 +9,9 @@ from typing import Final, Protocol
 import structlog
 
 from services.timer.lease_store import StoredVersion
-from services.timer.policy import PolicySet, Rulebook
 from services.timer.policy_file import load
+from services.timer.policy_set import PolicySet
+from services.timer.rulebook import Rulebook
 from shared.errors import BadDocument, Problem, Refused, Unavailable
 from shared.events import SECOND, Instant, Span
 

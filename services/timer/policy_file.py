@@ -13,8 +13,9 @@ import tzdata
 
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_file import canonical
-from services.timer.policy import Policy, PolicySet
+from services.timer.policy import Policy
 from services.timer.policy_model import PolicyFile, Surroundings
+from services.timer.policy_set import PolicySet
 from shared.documents import Document, validate
 from shared.errors import BadDocument, Problem
 

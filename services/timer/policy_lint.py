@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from services.timer.business_hours import NoOpenTime
 from services.timer.calendar_file import DAYS
+from services.timer.conditions import Conditions
 from services.timer.cycles import BY_NAME, Occurrence, Occurrences
 from services.timer.opening_times import HoursSpec
-from services.timer.policy import LEVELS, Conditions, Policy, PolicySet
+from services.timer.policy import LEVELS, Policy
+from services.timer.policy_set import PolicySet
 from shared.events import SECOND, Event, Instant, Span
 
 _OCCURS_IN: Final[dict[Occurrence, frozenset[str]]] = {  # what does not happen to items of every kind

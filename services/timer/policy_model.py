@@ -21,7 +21,8 @@ from pydantic import (
 )
 
 from services.timer.calendar_file import CalendarModel, one_or_list
-from services.timer.policy import Conditions, OnChange, OnReopen, Policy, Target, WarnAt, texts
+from services.timer.conditions import Conditions, texts
+from services.timer.policy import OnChange, OnReopen, Policy, Target, WarnAt
 from shared.events import SECOND, Severity, Span
 
 Metric = Literal[

@@ -9,9 +9,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from services.timer.clock import Clock, Cycle, Warned, begin, part, pause, resume, run_out, warning
+from services.timer.conditions import Conditions, matches
 from services.timer.cycles import BY_NAME
 from services.timer.item import Change, history
-from services.timer.policy import Conditions, Terms, matches
+from services.timer.policy_set import Terms
 from shared.events import Instant
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from services.timer.cycles import METRICS, Metric, Occurrence
-from services.timer.policy import Policy, PolicySet, Terms
+from services.timer.policy import Policy
+from services.timer.policy_set import PolicySet, Terms
 
 Starting = Mapping[tuple[str, Occurrence], tuple[Metric, ...]]
 

@@ -7,10 +7,13 @@ from typing import Any, Final
 
 from services.timer.business_hours import BusinessHours
 from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
+from services.timer.conditions import matches
 from services.timer.cycles import ABANDONED_BY, BY_NAME, STOPPED_BY, Ending, Occurrence
 from services.timer.item import Change, ItemState
-from services.timer.policy import Policy, Rulebook, Terms, matches
+from services.timer.policy import Policy
+from services.timer.policy_set import Terms
 from services.timer.recount import Past, measure
+from services.timer.rulebook import Rulebook
 from services.timer.rules import Rules, rules_of, winner
 from shared.events import Event, Instant
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.timer.clock import Clock, Cycle, pause, resume
-from services.timer.policy import Terms
+from services.timer.policy_set import Terms
 from services.timer.recount import recount
 from services.timer.rules import winner
 from services.timer.step import Step

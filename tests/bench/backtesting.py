@@ -9,8 +9,8 @@ import msgspec
 
 from deploy.local import __file__ as local
 from services.timer import backtest
-from services.timer.policy import Rulebook
 from services.timer.policy_file import load
+from services.timer.rulebook import Rulebook
 from shared.cloudevents import decode_structured
 from shared.events import Instant
 from tests.bench.workload import Shape, lifecycles

@@ -18,8 +18,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from services.timer import backtest
-from services.timer.policy import Rulebook
 from services.timer.policy_file import load
+from services.timer.rulebook import Rulebook
 from shared.cloudevents import decode_structured
 from shared.events import ClockState, parse_instant
 from tests.e2e.helpdesk import POLICIES, encoded, events, read_log

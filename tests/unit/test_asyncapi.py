@@ -21,8 +21,8 @@ from services.timer import fold, ledger
 from services.timer.backtest import Arrival, published_of
 from services.timer.clock_record import clock_records
 from services.timer.ledger import Output
-from services.timer.policy import Rulebook
 from services.timer.policy_file import load
+from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow
 from shared.cloudevents import (
     ANY_TENANT,

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from services.__main__ import command_line
 from services.timer import backtest
 from services.timer.backtest import Arrival
-from services.timer.policy import Rulebook
+from services.timer.rulebook import Rulebook
 from shared.events import SECOND, Event, rfc3339
 from tests.histories import CALENDARS, at, history, rulebook, told
 from tests.strategies_events import UNTIL, histories, rulebooks

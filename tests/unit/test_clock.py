@@ -13,7 +13,9 @@ from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, begin, counted, pause, resume, run_out, stop, take_up
 from services.timer.item import attributes_at, patched
 from services.timer.opening_times import HoursSpec, Window
-from services.timer.policy import Policy, Rulebook, Target, Terms, WarnAt
+from services.timer.policy import Policy, Target, WarnAt
+from services.timer.policy_set import Terms
+from services.timer.rulebook import Rulebook
 from shared.events import SECOND, Event, Instant, Span
 from tests.histories import at, history, rulebook
 from tests.strategies import calendars, instants

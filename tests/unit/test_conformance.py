@@ -11,8 +11,8 @@ import pytest
 from services.cli.backtest import shown
 from services.cli.files import read_events, read_texts
 from services.timer import backtest
-from services.timer.policy import Rulebook
 from services.timer.policy_file import load
+from services.timer.rulebook import Rulebook
 from shared.events import parse_instant
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "data" / "conformance"

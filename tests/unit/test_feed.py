@@ -10,8 +10,8 @@ import pytest
 
 from services.timer import fold, ledger
 from services.timer.feed import AT_REST, UNDER_LOAD, Feed
-from services.timer.policy import Rulebook
 from services.timer.policy_file import load
+from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow, Move, WriteSet
 from shared.errors import Unavailable
 from shared.events import SECOND, ClockState, Event

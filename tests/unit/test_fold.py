@@ -7,7 +7,7 @@ import pytest
 
 from services.timer import fold
 from services.timer.item import ItemState
-from services.timer.policy import Rulebook
+from services.timer.rulebook import Rulebook
 from tests.histories import at, clocks, event, history, policies, rulebook
 
 ALL = rulebook("""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.timer import fold, ledger
 from services.timer.fold import ItemState
 from services.timer.ledger import Firing, Ledger, Output
-from services.timer.policy import Rulebook
+from services.timer.rulebook import Rulebook
 from shared.events import SECOND, Event, Instant, rfc3339
 from tests.histories import at, history, rulebook, told
 from tests.strategies_events import UNTIL, histories, rulebooks

@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.timer.business_hours import BusinessHours
+from services.timer.conditions import matches, texts
 from services.timer.opening_times import HoursSpec, Window
-from services.timer.policy import LEVELS, Policy, PolicySet, Rulebook, Target, Terms, WarnAt, matches, texts
+from services.timer.policy import LEVELS, Policy, Target, WarnAt
+from services.timer.policy_set import PolicySet, Terms
+from services.timer.rulebook import Rulebook
 from shared.events import SECOND
 
 HOUR = 3600 * SECOND

@@ -16,7 +16,7 @@ from services.timer.evidence import Evidence
 from services.timer.handlers import Timer, held_of
 from services.timer.holdings import Deadline, Held, Holding, Holdings, open_clocks
 from services.timer.item import ItemState
-from services.timer.policy import Rulebook
+from services.timer.rulebook import Rulebook
 from services.timer.write_set import WriteSet, unpack_headers
 from shared.cloudevents import encode_record
 from shared.events import BreachEvent, Event, Topics

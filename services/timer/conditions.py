@@ -1,0 +1,38 @@
+"""Conditions on an item's attributes, and whether they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Conditions = Mapping[str, frozenset[str]]  # attribute -> the texts of which any one matches; all keys must match
+
+
+def texts(value: Any) -> frozenset[str]:
+    """An attribute's value as the texts that it is compared by: one for a plain value, one a member for a list.
+
+    Numbers and truth values are compared as they are written (`1`, `2.5`, `true`), because the keys of a YAML mapping
+    are texts. Null and nested values are nothing, so they match nothing.
+    """
+    if isinstance(value, str):
+        return frozenset((value,))
+    if isinstance(value, bool):
+        return frozenset(("true" if value else "false",))
+    if isinstance(value, int | float):
+        whole = isinstance(value, float) and value.is_integer()
+        return frozenset((str(int(value) if whole else value),))
+    if isinstance(value, list | tuple):
+        return frozenset().union(*(texts(member) for member in value if not isinstance(member, list | tuple)))
+    return frozenset()
+
+
+def matches(conditions: Conditions, attributes: Mapping[str, Any]) -> bool:
+    """Whether every condition holds; a list attribute matches when any member does. Empty conditions match."""
+    for name, allowed in conditions.items():
+        value = attributes.get(name)
+        if value.__class__ is str:
+            if value not in allowed:
+                return False
+        elif value is None or allowed.isdisjoint(texts(value)):
+            return False
+    return True

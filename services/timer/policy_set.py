@@ -1,0 +1,143 @@
+"""One version of the policies: which policy wins for an item, and what it then promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.timer.business_hours import BusinessHours
+from services.timer.conditions import texts
+from services.timer.policy import LEVELS, Policy, WarnAt
+from shared.events import Severity, Span
+
+# Enough for every combination of values that real policies name; a flood of others only empties the memo.
+_MEMO_SIZE: Final = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one policy promises one item for one metric: the target chosen by its attributes.
+
+    Equal when it is the same promise, whatever version of the policies it comes from: the same policy by name, target,
+    warnings, severity, pauses, and hours by content.
+    """
+
+    policy: Policy
+    metric: str
+    target: Span
+    warn_at: tuple[WarnAt, ...]
+    severity: Severity
+    hours: BusinessHours
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Terms) and self._promise() == other._promise()
+
+    def __hash__(self) -> int:
+        return hash((self.policy.name, self.metric, self.target))
+
+    def _promise(self) -> tuple[Any, ...]:
+        policy = self.policy
+        return (policy.name, self.metric, self.target, self.warn_at, self.severity, policy.pause_when, self.hours)
+
+
+class PolicySet:
+    """One immutable version of the policies and their calendars."""
+
+    def __init__(self, version: str, policies: Iterable[Policy], calendars: Mapping[str, BusinessHours]) -> None:
+        """A set whose policies name only calendars in *calendars*.
+
+        Raises:
+            KeyError: a policy's calendar is not among them.
+        """
+        self.version = version  # a hash of the content
+        self.policies = tuple(policies)  # in the order of the file
+        self.calendars = dict(calendars)
+        if unknown := {policy.calendar for policy in self.policies} - self.calendars.keys():
+            raise KeyError(", ".join(sorted(unknown)))
+        self._ranked = sorted(self.policies, key=lambda policy: policy.precedence)
+        self._index = _index(self._ranked)
+        self._values = _values_read(self.policies)
+        self._made: dict[tuple[str, str, Span], Terms] = {}
+        self._memo: dict[tuple[Any, ...], Mapping[str, tuple[Terms, ...]]] = {}
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The attributes on which `terms` depends; a change of any other cannot change the answer."""
+        return frozenset(self._values)
+
+    def terms(self, kind: str, attributes: Mapping[str, Any]) -> Mapping[str, tuple[Terms, ...]]:
+        """metric -> the terms that hold for an item: the winner first, then every `combine: all` beside it.
+
+        Where no ordinary policy has a target, the first already is a `combine: all` one. Equal terms of one set are
+        one object. Memoised on the values that any policy of the set names, because the fold asks it for every event
+        that could change the answer; what no policy names (another customer's name) is all one.
+        """
+        key: list[Any] = [kind]
+        for name, known in self._values.items():
+            value = attributes.get(name)
+            if value.__class__ is str:
+                key.append(value if value in known else None)
+            else:
+                key.append(None if value is None else texts(value) & known)
+        found = self._memo.get(remembered := tuple(key))
+        if found is None:
+            if len(self._memo) >= _MEMO_SIZE:
+                self._memo.clear()
+            found = self._memo[remembered] = self._decide(kind, attributes)
+        return found
+
+    def _decide(self, kind: str, attributes: Mapping[str, Any]) -> Mapping[str, tuple[Terms, ...]]:
+        winners: dict[str, tuple[Terms, ...]] = {}
+        beside: dict[str, tuple[Terms, ...]] = {}
+        for policy in self._candidates(attributes):
+            chosen = beside if policy.combine_all else winners
+            if not policy.covers(kind, attributes):
+                continue
+            for metric, target in policy.targets.items():
+                span = target.span(attributes)
+                if span is not None and (policy.combine_all or metric not in winners):
+                    chosen[metric] = (*chosen.get(metric, ()), self._terms(policy, metric, span))
+        return {metric: winners.get(metric, ()) + beside.get(metric, ()) for metric in (winners | beside)}
+
+    def _candidates(self, attributes: Mapping[str, Any]) -> list[Policy]:
+        places = set(self._index.get(("", ""), ()))
+        for name in self._values:
+            for text in texts(attributes.get(name)):
+                places.update(self._index.get((name, text), ()))
+        return [self._ranked[place] for place in sorted(places)]
+
+    def _terms(self, policy: Policy, metric: str, span: Span) -> Terms:
+        key = (policy.name, metric, span)
+        made = self._made.get(key)
+        if made is None:
+            target = policy.targets[metric]
+            severity = target.severity or policy.severity
+            hours = self.calendars[policy.calendar]
+            made = self._made[key] = Terms(policy, metric, span, target.warn_at, severity, hours)
+        return made
+
+
+def _index(ranked: list[Policy]) -> dict[tuple[str, str], list[int]]:
+    # Each policy stands under the values of one condition only, its most telling one; ("", "") holds the rest.
+    index: dict[tuple[str, str], list[int]] = {}
+    for place, policy in enumerate(ranked):
+        names = [name for name in (*LEVELS, *policy.applies_to) if name in policy.applies_to and name != "kind"]
+        keys = [(names[0], text) for text in policy.applies_to[names[0]]] if names else [("", "")]
+        for key in keys:
+            index.setdefault(key, []).append(place)
+    return index
+
+
+def _values_read(policies: Iterable[Policy]) -> dict[str, frozenset[str]]:
+    values: dict[str, set[str]] = {}
+    for policy in policies:
+        for name, allowed in policy.applies_to.items():
+            values.setdefault(name, set()).update(allowed)
+        for target in policy.targets.values():
+            for name, spans in target.by:
+                values.setdefault(name, set()).update(spans)
+    values.pop("kind", None)
+    return {name: frozenset(known) for name, known in values.items()}

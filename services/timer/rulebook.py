@@ -1,0 +1,39 @@
+"""The versions of the policies over time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from services.timer.policy_set import PolicySet
+from shared.events import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """The versions of the policies over time: which one a clock that starts at an instant takes."""
+
+    versions: tuple[tuple[Instant, PolicySet], ...]  # (effective from, policies), the earliest first; at least one
+
+    def at(self, instant: Instant) -> PolicySet:
+        """The version in force at *instant*; before the first version, the first."""
+        if len(self.versions) == 1:  # the fold asks for every cycle that starts, and most files never change
+            return self.versions[0][1]
+        place = bisect_right(self.versions, instant, key=lambda version: version[0])
+        return self.versions[max(place - 1, 0)][1]
+
+    def version(self, version: str) -> PolicySet:
+        """The version with this hash.
+
+        Raises:
+            KeyError: it is not known to this process.
+        """
+        for _, policies in self.versions:
+            if policies.version == version:
+                return policies
+        raise KeyError(version)
+
+    def adding(self, effective_from: Instant, policies: PolicySet) -> Rulebook:
+        """This rulebook with one more version; of two from the same instant the one added last is in force."""
+        versions = sorted((*self.versions, (effective_from, policies)), key=lambda version: version[0])
+        return Rulebook(tuple(versions))
