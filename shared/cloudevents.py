@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 on Kafka: canonical events in binary or structured mode, breach events in binary mode."""
+"""CloudEvents 1.0 on Kafka: canonical events in binary or structured mode."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from shared.errors import BadRecord, DeadLetterReason
 from shared.events import (
     EVENT_TYPES,
     Author,
-    BreachEvent,
-    BreachType,
     Event,
     Headers,
     Kind,
@@ -32,7 +30,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     event_type: kind for kind in get_args(Kind) for event_type in EVENT_TYPES if event_type.startswith(f"{kind}.")
 }
 _SEQUENCE: Final = re.compile(r"-?[0-9]{1,18}")  # what 64 bits hold
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding raises
 
 
 class Tenancy(NamedTuple):
@@ -84,7 +82,7 @@ def decode_structured(value: bytes, tenancy: Tenancy = ANY_TENANT) -> Event:
     """
     try:
         envelope = _ENVELOPE.decode(value)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise bad_record(exc) from exc
     refuse_hostile_text(value)
     refuse_large_numbers(envelope.data.attributes)
@@ -161,12 +159,12 @@ def _envelope_of(named: Mapping[str, bytes], value: bytes) -> Envelope:
     if content_type != b"application/json" and not content_type.endswith(b"+json"):
         raise BadRecord("undecodable", f"expected JSON data, got {content_type!r}", "datacontenttype")
     try:
-        fields = _attributes_of(named)
+        fields = attributes_of(named)
         if "\0" in "".join(fields.values()):
             raise BadRecord("invalid", NO_NUL)
         fields["data"] = _DATA.decode(value) if value else EventData()
         return msgspec.convert(fields, Envelope)
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise bad_record(exc) from exc
 
 
@@ -245,46 +243,7 @@ def bad_record(exc: Exception) -> BadRecord:
     return BadRecord(reason, text, field)
 
 
-class BreachRecord(msgspec.Struct, frozen=True):
-    """A record on `sla.breaches.v1`: the CloudEvent's own attributes, and what it tells of a clock."""
-
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-    type: BreachType
-    time: Annotated[datetime, msgspec.Meta(tz=True)]
-    data: BreachEvent
-
-
-_BREACH: Final = msgspec.json.Decoder(BreachEvent)
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
-BREACH_TYPES: Final = frozenset(get_args(BreachType))
-
-
-def decode_breach(headers: Headers, value: bytes | None) -> BreachRecord:
-    """What a record on `sla.breaches.v1` says, in CloudEvents binary or structured mode.
-
-    Raises:
-        BadRecord: it is not a breach event, or of a type that is newer than this version; names the field.
-    """
-    if value is None:
-        raise BadRecord("undecodable", "the record has no value")
-    try:
-        fields = _breach_fields(headers, value)
-        if fields.get("type") not in BREACH_TYPES:
-            raise BadRecord("unknown_type", f"expected a breach event's type, got {fields.get('type')!r}", "type")
-        record = msgspec.convert(fields, BreachRecord)
-    except _UNREADABLE as exc:
-        raise bad_record(exc) from exc
-    refuse_hostile_text(value)
-    return record
-
-
-def _breach_fields(headers: Headers, value: bytes) -> dict[str, Any]:
-    named = dict(headers)
-    if is_structured(named):
-        return _OBJECT.decode(value)
-    return {**_attributes_of(named), "data": _BREACH.decode(value)}
-
-
-def _attributes_of(named: Mapping[str, bytes]) -> dict[str, Any]:
+def attributes_of(named: Mapping[str, bytes]) -> dict[str, Any]:
+    """name -> text of the CloudEvents attributes among these headers of a record in binary mode."""
     # Kafka's headers can be null; that is as good as none.
     return {name[3:]: text.decode() for name, text in named.items() if name.startswith("ce_") and text is not None}

@@ -9,7 +9,7 @@ import msgspec
 
 from services.notifier.delivery import Alert, Delivery, delivery_id
 from services.timer.write_set import HistoryRow, ItemRow, Move, OutboxRow, WriteSet, pack_headers
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.events import BreachEvent, BreachType, Event, Headers, Instant, instant, moment, parse_instant
 from shared.published import breach_headers
 

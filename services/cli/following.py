@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import structlog
 
-from shared.cloudevents import BreachRecord, decode_breach
+from shared.breach_records import BreachRecord, decode_breach
 from shared.errors import BadRecord, Refused, Unavailable
 from shared.kafka.connection import Connection, Place
 from shared.kafka.offsets import Offsets

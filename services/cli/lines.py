@@ -8,7 +8,7 @@ from rich.text import Text
 
 from services.notifier.delivery import Delivery
 from services.notifier.message import headline, line, words
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.events import SECOND, BreachType, Instant, instant, parse_instant, rfc3339
 
 _STYLES: Final[dict[BreachType, str]] = {

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from services.cli.lines import breach_line, delivered_line
 from services.notifier.delivery import Delivery, Outcome
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.events import Instant
 
 _REMEMBERED: Final = 10_000  # events shown already; an alert arrives within so many

@@ -19,7 +19,7 @@ from services.cli.lines import breach_line, cloud_event
 from services.cli.running import load_here, runs
 from services.cli.terminal import Terminal, drop_output
 from services.notifier.routing import TYPE_NAMES
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.configuration import CommonSettings
 from shared.lifecycle import Signals, run
 from shared.logs import configure

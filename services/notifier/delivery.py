@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 from uuid import UUID, uuid5
 
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.events import Instant, Span
 
 ChannelName = Literal["console", "webhook", "email"]

@@ -14,7 +14,7 @@ import structlog
 from services.notifier.delivery import Alert, Attempt, Channel, Delivery, Outcome
 from services.notifier.retry import Finished, Verdict, judge
 from services.notifier.routing import Routes, route
-from shared.cloudevents import BreachRecord, decode_breach
+from shared.breach_records import BreachRecord, decode_breach
 from shared.deadletters import dead_letter
 from shared.errors import BadRecord, Unavailable
 from shared.events import SECOND, Instant, Span, rfc3339

@@ -8,7 +8,7 @@ import msgspec
 
 from services.notifier.delivery import Delivery
 from services.notifier.routing import TYPE_NAMES
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.events import BreachEvent, instant, parse_instant, rfc3339
 
 SPANS_SHOWN: Final = 20  # of the explanation, in the longer text

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from services.notifier.delivery import Alert
 from services.notifier.receivers import Receiver
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.events import BreachEvent, BreachType
 
 TYPE_NAMES: Final[Mapping[BreachType, str]] = {

@@ -15,7 +15,7 @@ from services.notifier.delivery import Alert, Delivery, bucket_in, bucket_of, de
 from services.notifier.retry import Finished
 from services.notifier.statements import ATTEMPTS, CHANGE, CLAIM, DUE, EARLIEST
 from services.notifier.tables import delivery, received
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.db import Database
 from shared.events import Instant, Span, instant, moment
 

@@ -21,7 +21,7 @@ from deploy.local.ports import free_port
 from services.notifier.delivery import Delivery, Outcome
 from services.notifier.service import NotifierService, World
 from services.notifier.settings import Settings
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.configuration import load
 from shared.events import SECOND, Instant, Span
 from shared.kafka.connection import Connection, Outgoing

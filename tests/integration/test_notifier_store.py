@@ -14,7 +14,7 @@ from services.notifier.api import router
 from services.notifier.delivery import Alert, Attempt, Delivery, Outcome
 from services.notifier.retry import Finished, Verdict
 from services.notifier.store import Store
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.db import Database
 from shared.events import SECOND, Instant, parse_instant
 from shared.metrics import Metrics

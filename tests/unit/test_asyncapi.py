@@ -24,14 +24,8 @@ from services.timer.ledger import Output
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow
-from shared.cloudevents import (
-    ANY_TENANT,
-    BREACH_TYPES,
-    Envelope,
-    EventData,
-    decode_breach,
-    encode_record,
-)
+from shared.breach_records import BREACH_TYPES, decode_breach
+from shared.cloudevents import ANY_TENANT, Envelope, EventData, encode_record
 from shared.deadletters import PREFIX, Part, dead_letter
 from shared.errors import BadRecord, DeadLetterReason
 from shared.events import EVENT_TYPES, BreachEvent, ClockState, CountedSpan, Event, Headers, parse_instant

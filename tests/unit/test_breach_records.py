@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shared.cloudevents import decode_breach
+from shared.breach_records import decode_breach
 from shared.errors import BadRecord
 from shared.events import Headers
 from tests.factories import breach, breach_record

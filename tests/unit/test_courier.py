@@ -15,7 +15,7 @@ from services.notifier.handlers import Courier, Inbox, Surroundings, Switchboard
 from services.notifier.receivers import Console, Receiver
 from services.notifier.retry import Finished
 from services.notifier.routing import Route, Routes
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.errors import Unavailable
 from shared.events import Instant, Span
 from shared.kafka.connection import Outgoing

@@ -24,7 +24,8 @@ from services.timer import policy_file
 from services.timer.api import router as timer_router
 from services.timer.cycles import METRICS
 from services.timer.settings import Settings as TimerSettings
-from shared.cloudevents import BREACH_TYPES, decode_structured
+from shared.breach_records import BREACH_TYPES
+from shared.cloudevents import decode_structured
 from shared.configuration import Upstream, load
 from shared.db import Database
 from shared.errors import DeadLetterReason

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.notifier import message
 from services.notifier.delivery import ANSWER_CHARACTERS, bucket_in, bucket_of, kept_answer
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from shared.events import SECOND, CountedSpan
 from tests.factories import BREACH_ID, CLOCK_ID, DUE, breach, delivery
 

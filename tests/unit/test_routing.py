@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.notifier.receivers import Console, Receiver
 from services.notifier.routing import Match, Route, Routes, covers, matches, route
-from shared.cloudevents import BreachRecord
+from shared.breach_records import BreachRecord
 from tests.factories import breach
 
 CONSOLE = Receiver(console=Console())

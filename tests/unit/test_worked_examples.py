@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from services.timer import backtest
-from services.timer.policy import Rulebook
 from services.timer.policy_file import load
+from services.timer.rulebook import Rulebook
 from tests import histories
 
 EXAMPLES: Final[list[dict[str, Any]]] = yaml.safe_load(Path(__file__).with_name("worked_examples.yaml").read_text())
