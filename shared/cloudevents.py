@@ -12,6 +12,7 @@ import msgspec
 from shared.errors import BadRecord, DeadLetterReason
 from shared.events import (
     EVENT_TYPES,
+    RECOUNTS,
     Author,
     Event,
     Headers,
@@ -177,7 +178,8 @@ def from_envelope(envelope: Envelope, tenancy: Tenancy = ANY_TENANT) -> Event:
     """
     kind = _KINDS.get(envelope.type)
     if kind is None:
-        raise BadRecord("unknown_type", f"expected one of the canonical event types, got {envelope.type!r}", "type")
+        ours = ", which Plazo alone writes" if envelope.type in RECOUNTS else ""
+        raise BadRecord("unknown_type", f"expected a canonical event type, got {envelope.type!r}{ours}", "type")
     at = instant(envelope.time)
     if not FIRST_INSTANT <= at < LAST_INSTANT:
         raise BadRecord("invalid", "expected a time between the years 1900 and 9000", "time")

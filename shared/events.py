@@ -44,6 +44,7 @@ EVENT_TYPES: Final = frozenset(
         *("call.updated", "call.snapshot"),
     }
 )
+RECOUNTS: Final = frozenset({"ticket.recounted", "chat.recounted", "call.recounted"})  # written by Plazo alone
 
 
 def instant(moment: datetime) -> Instant:
@@ -112,13 +113,21 @@ class Topics:
         return f"{self.prefix}sla.deadletters.v1"
 
 
+class Recount(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a person decided about an item: to fold it again, and perhaps to move its open clocks to other terms."""
+
+    policy_version: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None  # None: each keeps its own
+    reason: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    by: Annotated[str, msgspec.Meta(max_length=512)] = ""  # who decided it
+
+
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A fact about one item, in canonical form. Its identity is (`source`, `id`)."""
 
     time: Instant  # when it happened; the only time that clocks are computed from
     id: str
     source: str
-    type: str  # one of EVENT_TYPES
+    type: str  # one of EVENT_TYPES, or of RECOUNTS
     tenant: str
     kind: Kind
     subject: str  # the item's id
@@ -126,6 +135,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attributes: dict[str, Any] = {}  # a patch of the item's attributes; null removes one
     author: Author | None = None  # who spoke; None is the one that the type names
     public: bool = True  # whether the customer can see it
+    recount: Recount | None = None  # of an event of RECOUNTS
 
     @property
     def item(self) -> str:

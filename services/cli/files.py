@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.cloudevents import decode_structured
 from shared.errors import BadDocument, BadRecord, Problem
 from shared.events import Event
+from shared.recounts import decode_recorded
 
 _POLICY_SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -61,7 +61,7 @@ def decode_line(line: bytes, path: Path, number: int) -> Event:
         BadDocument: the line is no event; names line and field.
     """
     try:
-        return decode_structured(line)
+        return decode_recorded(line)
     except BadRecord as exc:
         raise BadDocument([Problem(str(path), number, exc.field or "", str(exc))]) from exc
 

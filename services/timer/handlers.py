@@ -19,12 +19,12 @@ from services.timer.item import ItemState
 from services.timer.ledger import Firing, Ledger, Output
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow, WriteSet
-from shared.cloudevents import decode_record
 from shared.deadletters import dead_letter
 from shared.errors import BadRecord
 from shared.events import SECOND, Event, Instant, Topics
 from shared.kafka.connection import Record
 from shared.metrics import Metrics
+from shared.recounts import decode_event
 
 log = structlog.get_logger(__name__)
 _STATE: Final = msgspec.msgpack.Decoder(ItemState)
@@ -139,7 +139,7 @@ class Timer:
 
     def _decoded(self, holding: Holding, record: Record) -> Arrival | None:
         try:
-            return Arrival(decode_record(record.headers, record.value), record)
+            return Arrival(decode_event(record.headers, record.value), record)
         except BadRecord as exc:
             self._bury(holding, record, exc)
             return None
