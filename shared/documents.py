@@ -5,6 +5,7 @@ The schema is a pydantic model; this module only adds the places. One parse give
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
@@ -93,6 +94,18 @@ for _tag in ("timestamp", "int", "float", "bool"):
         return node.value if _stays_text(tag, node.value) else original(constructor, node)
 
     _Scalars.add_constructor(_full_tag, _construct)
+
+
+def read_all(files: Mapping[str, str]) -> tuple[list[Document], list[Problem]]:
+    """The documents in *files* (name -> text) in the order of their names, and the problems of those that are none."""
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for name in sorted(files):
+        try:
+            documents.append(Document(files[name], name))
+        except BadDocument as exc:
+            problems.extend(exc.problems)
+    return documents, problems
 
 
 def parse(text: str, model: type[Model], file: str) -> Model:

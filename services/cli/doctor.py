@@ -32,6 +32,7 @@ from services.timer.query_store import QueryStore
 from shared.configuration import CommonSettings, load
 from shared.db import Database, newest_revision
 from shared.errors import BadDocument, PlazoError, Refused
+from shared.events import instant
 from shared.kafka.admin import Admin
 from shared.logs import configure
 
@@ -68,7 +69,7 @@ async def _examine(environment: Mapping[str, str], topics: Path) -> list[Finding
         *kafka,
         *await _database(environment, partitions),
         checks.time_zones_finding(tzdata.IANA_VERSION, datetime.now(UTC).date()),
-        _file("policies", environment.get("POLICIES"), lambda path: load_policies(read_texts(path))),
+        _file("policies", environment.get("POLICIES"), _load_policies),
         _file("routes", environment.get("NOTIFY_ROUTES"), lambda path: routes_file.parse(read_text(path), str(path))),
     ]
 
@@ -149,6 +150,10 @@ def _file(name: str, path: str | None, check: Callable[[Path], Any]) -> Finding:
     except BadDocument as exc:
         return checks.document_finding(name, exc)
     return Finding(name, path)
+
+
+def _load_policies(path: Path) -> None:
+    load_policies(read_texts(path), now=instant(datetime.now(UTC)))
 
 
 def _print_json(findings: list[Finding]) -> None:

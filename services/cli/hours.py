@@ -13,7 +13,7 @@ import typer
 
 from services.cli.files import read_texts
 from services.timer.business_hours import FIRST, LAST, BusinessHours, NoOpenTime
-from services.timer.calendar_file import load_calendars
+from services.timer.calendars import load_calendars
 from services.timer.policy_model import parse_duration
 from shared.cloudevents import bad_record
 from shared.events import SECOND, Instant, Span, instant, rfc3339
@@ -73,7 +73,9 @@ def register(app: typer.Typer) -> None:
 
 
 def hours(
-    calendars: Annotated[Path, typer.Option(help="A policy file, of which the calendars are read.")],
+    calendars: Annotated[
+        Path, typer.Option(help="A policy file, or a folder of them, of which the calendars are read.")
+    ],
     question: Annotated[
         list[str] | None,
         typer.Argument(
@@ -94,7 +96,7 @@ def hours(
       echo '{"calendar":"madrid","op":"next_open","at":"2026-03-28T12:00:00Z"}' |
         ./plazo hours --calendars deploy/local/policies.yaml --stdin
     """
-    found = _load(calendars)
+    found = load_calendars(read_texts(calendars))
     if stdin == bool(question):
         raise typer.BadParameter("expected a question, or --stdin with questions on standard input")
     if stdin:
@@ -226,10 +228,3 @@ def _span(seconds: float) -> Span:
 
 def _seconds(span: Span) -> int | float:
     return span // SECOND if span % SECOND == 0 else span / SECOND
-
-
-def _load(path: Path) -> dict[str, BusinessHours]:
-    found: dict[str, BusinessHours] = {}
-    for name, text in read_texts(path).items():
-        found |= load_calendars(text, name)
-    return found

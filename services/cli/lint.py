@@ -54,6 +54,7 @@ def _route_findings(path: Path) -> list[Problem]:
 
 
 def _policy_findings(path: Path, events: Path | None) -> list[Finding]:
-    policies = load(read_texts(path))
-    found = findings(policies, instant(datetime.now(UTC)))
+    now = instant(datetime.now(UTC))
+    policies = load(read_texts(path), now=now)
+    found = findings(policies, now)
     return found + (coverage(policies, read_events(events)) if events else [])

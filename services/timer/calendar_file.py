@@ -1,4 +1,4 @@
-"""The calendars of a policy file: what a user may write, checked, and turned into business hours."""
+"""The calendars of a policy file: what a user may write, checked field by field."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ from pydantic import (
     model_validator,
 )
 
-from services.timer.business_hours import BusinessHours
 from services.timer.opening_times import (
     FIRST_YEAR,
     LAST_YEAR,
+    Day,
     HoursSpec,
     Region,
     Window,
     public_holidays,
     time_zones,
 )
-from shared.documents import parse
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY: Final = "(?:" + "|".join(DAYS) + ")"
@@ -124,6 +123,14 @@ def _shown(window: Window) -> str:
     return "-".join(f"{at // 3600:02}:{at // 60 % 60:02}" for at in (window.start, window.end % 86_400 or 86_400))
 
 
+def _extends(value: Any) -> bool:
+    return isinstance(value, dict) and "extends" in value
+
+
+def _by_weekday(hours: dict[str, list[Window]]) -> dict[int, Day]:
+    return {day: tuple(sorted(windows)) for days, windows in hours.items() for day in parse_days(days)}
+
+
 def one_or_list(value: Any) -> Any:
     """*value* as a list; a single value stands for a list of one."""
     return value if isinstance(value, list) else [value]
@@ -165,49 +172,82 @@ Holiday = Annotated[
 ]
 
 
-class CalendarModel(BaseModel):
-    """The open hours in which clocks run."""
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+Hours = Annotated[dict[DayRange, Windows], AfterValidator(_each_day_once)]
+Holidays = Annotated[list[Holiday], BeforeValidator(one_or_list, json_schema_input_type=RegionModel | list[Holiday])]
+_ZONE_SAYS: Final = "IANA time zone, like Europe/Madrid"
+_HOURS_SAY: Final = "days or ranges of days (mon, mon-thu) to windows (09:00-14:00)"
+
+
+class _Days(BaseModel):
+    """The days that are not as their week has them."""
 
     model_config = ConfigDict(extra="forbid")
 
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(description="IANA time zone, like Europe/Madrid")
-    hours: Annotated[dict[DayRange, Windows], AfterValidator(_each_day_once)] = Field(
-        description="days or ranges of days (mon, mon-thu) to windows (09:00-14:00)"
+    holidays: Holidays | None = Field(
+        None, description="public holidays of a country, or a list of dates and countries; closed all day"
     )
-    holidays: Annotated[
-        list[Holiday], BeforeValidator(one_or_list, json_schema_input_type=RegionModel | list[Holiday])
-    ] = Field([], description="public holidays of a country, or a list of dates and countries; closed all day")
     exceptions: dict[Date, Windows] = Field({}, description="dates to the windows that replace the day's hours")
+
+    @property
+    def dates(self) -> frozenset[date]:
+        """The holidays that are dates."""
+        return frozenset(day for day in self.holidays or () if isinstance(day, date))
+
+    @property
+    def regions(self) -> frozenset[Region]:
+        """The places whose public holidays count."""
+        regions = [region for region in self.holidays or () if isinstance(region, RegionModel)]
+        return frozenset(Region(region.country, region.subdivision) for region in regions)
+
+    @property
+    def replaced(self) -> dict[date, Day]:
+        """The hours of the days that have some of their own."""
+        return {day: tuple(sorted(windows)) for day, windows in self.exceptions.items()}
+
+
+class CalendarModel(_Days):
+    """The open hours in which clocks run."""
+
+    time_zone: ZoneName = Field(description=_ZONE_SAYS)
+    hours: Hours = Field(description=_HOURS_SAY)
 
     def spec(self) -> HoursSpec:
         """The calendar that it defines."""
-        week = {day: tuple(sorted(windows)) for days, windows in self.hours.items() for day in parse_days(days)}
-        regions = [region for region in self.holidays if isinstance(region, RegionModel)]
+        week = _by_weekday(self.hours)
+        days = tuple(week.get(day, ()) for day in range(7))
+        return HoursSpec(self.time_zone, days, self.dates, self.regions, self.replaced)
+
+
+class HeirModel(_Days):
+    """A calendar that is like another one, but for what it says itself."""
+
+    extends: str = Field(description="the name of the calendar that it is like, of this or of another file")
+    time_zone: ZoneName | None = Field(None, description=f"{_ZONE_SAYS}; inherited unless given")
+    hours: Hours = Field({}, description=f"{_HOURS_SAY}; days that are not named are inherited")
+
+    def spec(self, parent: HoursSpec) -> HoursSpec:
+        """The calendar that it defines, as an heir of *parent*.
+
+        Holidays and exceptions are added to the inherited ones, but an empty list of holidays means that there are
+        none. What it says of a date itself, be it a holiday or an exception, takes the place of an inherited exception.
+        """
+        week = _by_weekday(self.hours)
+        none = self.holidays == []
+        exceptions = {day: windows for day, windows in parent.exceptions.items() if day not in self.dates}
         return HoursSpec(
-            time_zone=self.time_zone,
-            week=tuple(week.get(day, ()) for day in range(7)),
-            holidays=frozenset(day for day in self.holidays if isinstance(day, date)),
-            regions=frozenset(Region(region.country, region.subdivision) for region in regions),
-            exceptions={day: tuple(sorted(windows)) for day, windows in self.exceptions.items()},
+            time_zone=self.time_zone or parent.time_zone,
+            week=tuple(week.get(day, inherited) for day, inherited in enumerate(parent.week)),
+            holidays=frozenset() if none else parent.holidays | self.dates,
+            regions=frozenset() if none else parent.regions | self.regions,
+            exceptions=exceptions | self.replaced,
         )
 
 
-class CalendarFile(BaseModel):
-    """The calendars of a file; its other sections are another reader's."""
-
-    calendars: dict[str, CalendarModel]
-
-
-def load_calendars(text: str, file: str) -> dict[str, BusinessHours]:
-    """name -> the calendar's hours, of the `calendars` section of a policy file's text.
-
-    A calendar that never opens is allowed here: it answers, and the answer is that nothing exists.
-
-    Raises:
-        BadDocument: with every problem, each with file, line, field and what was expected.
-    """
-    found = parse(text, CalendarFile, file).calendars
-    return {name: BusinessHours(calendar.spec()) for name, calendar in found.items()}
+AnyCalendar = Annotated[
+    Annotated[CalendarModel, Tag("whole")] | Annotated[HeirModel, Tag("heir")],
+    Discriminator(lambda value: "heir" if isinstance(value, HeirModel) or _extends(value) else "whole"),
+]
 
 
 def canonical(spec: HoursSpec) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Policies:
             Unavailable: the database did not answer.
         """
         files = read_files(self._folder)
-        policies = load(files)
+        policies = load(files, now=self._now())
         await self.look()
         first = not self._known
         effective_from = ALWAYS if first else self._now() + LEAD

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version as installed_version
@@ -13,35 +13,44 @@ import tzdata
 
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_file import canonical
+from services.timer.calendars import Written, inherit, names, unopened
 from services.timer.policy import Policy
 from services.timer.policy_model import PolicyFile, Surroundings
 from services.timer.policy_set import PolicySet
-from shared.documents import Document, validate
+from shared.documents import Document, read_all, validate
 from shared.errors import BadDocument, Problem
+from shared.events import Instant
 
 
-def load(files: Mapping[str, str]) -> PolicySet:
+def load(files: Mapping[str, str], *, now: Instant | None = None) -> PolicySet:
     """The policies in *files* (name -> text, YAML or JSON), which together make one set.
 
     A policy may name a calendar of another file. The order of the policies is that of the files' names, then that in
     the file.
 
+    Args:
+        files: name -> text.
+        now: within 400 days of it every calendar must have open time; without it, at any time.
+
     Raises:
         BadDocument: with every problem in every file, each with file, line, field and what was expected.
     """
-    documents, problems = _documents(files)
-    surroundings = Surroundings(None if problems else frozenset(_calendars_named(documents, problems)))
-    read: list[PolicyFile] = []
+    documents, problems = read_all(files)
+    known = names(documents, problems)
+    surroundings = Surroundings(None if problems else known)
+    read: list[tuple[Document, PolicyFile]] = []
     for document in documents:
         try:
-            read.append(validate(document, PolicyFile, surroundings))
+            read.append((document, validate(document, PolicyFile, surroundings)))
         except BadDocument as exc:
             problems.extend(exc.problems)
-    if not problems and not any(file.policies for file in read):
+    calendars = _business_hours(_calendars_of(read), known, problems, now)
+    if not problems and not any(file.policies for _, file in read):
         problems.append(Problem(next(iter(sorted(files)), "policies"), 1, "policies", "expected at least one policy"))
     if problems:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-    return _policy_set(read)
+    policies = _policies_of(read)
+    return PolicySet(_version(policies, calendars), policies, calendars)
 
 
 def json_schema() -> dict[str, Any]:
@@ -49,34 +58,22 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyFile.model_json_schema()}
 
 
-def _documents(files: Mapping[str, str]) -> tuple[list[Document], list[Problem]]:
-    documents: list[Document] = []
-    problems: list[Problem] = []
-    for name in sorted(files):
-        try:
-            documents.append(Document(files[name], name))
-        except BadDocument as exc:
-            problems.extend(exc.problems)
-    return documents, problems
+def _calendars_of(read: list[tuple[Document, PolicyFile]]) -> dict[str, Written]:
+    return {name: Written(document, model) for document, file in read for name, model in file.calendars.items()}
 
 
-def _calendars_named(documents: list[Document], problems: list[Problem]) -> dict[str, str]:
-    # name -> file; a name that stands in two files is a problem.
-    named: dict[str, str] = {}
-    for document in documents:
-        section = document.value.get("calendars") if isinstance(document.value, dict) else None
-        for name in section if isinstance(section, dict) else ():
-            if name in named:
-                problems.append(document.problem(("calendars", name), f"is already defined in {named[name]}"))
-            named.setdefault(name, document.file)
-    return named
+def _business_hours(
+    written: Mapping[str, Written], known: Collection[str], problems: list[Problem], now: Instant | None
+) -> dict[str, BusinessHours]:
+    specs, wrong = inherit(written, known)
+    hours = {name: BusinessHours(spec) for name, spec in specs.items()}
+    problems += [*wrong, *unopened(written, hours, now)]
+    return hours
 
 
-def _policy_set(files: list[PolicyFile]) -> PolicySet:
-    calendars = {name: BusinessHours(each.spec()) for file in files for name, each in file.calendars.items()}
-    models = [model for file in files for model in file.policies]
-    policies = [model.policy(order) for order, model in enumerate(models)]
-    return PolicySet(_version(policies, calendars), policies, calendars)
+def _policies_of(read: list[tuple[Document, PolicyFile]]) -> list[Policy]:
+    models = [model for _, file in read for model in file.policies]
+    return [model.policy(order) for order, model in enumerate(models)]
 
 
 def _version(policies: list[Policy], calendars: Mapping[str, BusinessHours]) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from services.timer.calendar_file import CalendarModel, one_or_list
+from services.timer.calendar_file import AnyCalendar, one_or_list
 from services.timer.conditions import Conditions, texts
 from services.timer.policy import OnChange, OnReopen, Policy, Target, WarnAt
 from shared.events import SECOND, Severity, Span
@@ -76,12 +75,6 @@ def _as_text(value: object) -> str:
     if isinstance(value, str | int | float):
         return next(iter(texts(value)))
     raise ValueError(f"expected a text, a number, true or false, got {value!r}")
-
-
-def _opens(calendar: CalendarModel) -> CalendarModel:
-    if not calendar.spec().ever_opens:
-        raise ValueError("expected some open hours; with none, no clock would ever run")
-    return calendar
 
 
 Duration = Annotated[
@@ -220,7 +213,7 @@ class PolicyFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    calendars: dict[str, Annotated[CalendarModel, AfterValidator(_opens)]] = {}
+    calendars: dict[str, AnyCalendar] = {}
     policies: list[PolicyModel] = []
 
 

@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 
 from services.__main__ import command_line
 from services.cli.hours import answer_lines
-from services.timer.calendar_file import load_calendars
+from services.timer.calendars import load_calendars
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "deploy/local/policies.yaml"
 CASES = ROOT.parent / "shared/data/conformance"
-CALENDARS = load_calendars(SAMPLE.read_text(), SAMPLE.name)
+CALENDARS = load_calendars({SAMPLE.name: SAMPLE.read_text()})
 MADRID = ("hours", "--calendars", str(SAMPLE), "--calendar", "madrid")
 
 
@@ -77,6 +77,13 @@ def test_a_calendar_must_be_named_where_there_are_several() -> None:
     result = run("hours", "--calendars", str(SAMPLE), "is-open", "2026-03-28T12:00:00Z")
     assert result.exit_code == 2
     assert "calendar: expected one of madrid, always" in result.stderr
+
+
+def test_a_folder_is_one_set_whose_calendars_inherit_from_each_other(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("calendars: {night: {extends: day, hours: {mon: '22:00-06:00'}}}")
+    (tmp_path / "b.yaml").write_text("calendars: {day: {time_zone: UTC, hours: {mon: '09:00-17:00'}}}")
+    result = run("hours", "--calendars", str(tmp_path), "--calendar", "night", "next-open", "2026-01-05T08:00:00Z")
+    assert json.loads(result.stdout) == {"result": "2026-01-05T22:00:00Z"}
 
 
 def test_what_does_not_exist_is_null_with_an_error() -> None:
@@ -163,7 +170,7 @@ def test_it_imports_no_client_of_kafka_or_a_database() -> None:
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the worked cases are not beside this checkout")
 def test_the_worked_cases_agree() -> None:
-    calendars = load_calendars((CASES / "hours.calendars.json").read_text(), "hours.calendars.json")
+    calendars = load_calendars({"hours.calendars.json": (CASES / "hours.calendars.json").read_text()})
     sink, told = io.BytesIO(), list[str]()
     with (CASES / "hours.questions.jsonl").open("rb") as source:
         answer_lines(calendars, source, sink, tell=told.append)

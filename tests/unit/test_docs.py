@@ -22,6 +22,7 @@ from services.notifier.retry import SCHEDULE
 from services.notifier.routing import FIELDS
 from services.timer import policy_file
 from services.timer.api import router as timer_router
+from services.timer.calendars import load_calendars
 from services.timer.cycles import METRICS
 from services.timer.settings import Settings as TimerSettings
 from shared.breach_records import BREACH_TYPES
@@ -29,7 +30,7 @@ from shared.cloudevents import decode_structured
 from shared.configuration import Upstream, load
 from shared.db import Database
 from shared.errors import DeadLetterReason
-from shared.events import EVENT_TYPES, BreachEvent
+from shared.events import EVENT_TYPES, BreachEvent, parse_instant
 from shared.metrics import Metrics
 from shared.version import VERSION
 from shared.web import Health, application
@@ -142,7 +143,7 @@ def test_every_sla_metric_is_documented_and_no_other() -> None:
     [
         ("Options of a policy", "PolicyModel"),
         ("Options of a target", "TargetModel"),
-        ("Options of a calendar", "CalendarModel"),
+        ("Options of a calendar", "HeirModel"),
     ],
 )
 def test_every_option_of_a_policy_file_is_documented_and_no_other(heading: str, definition: str) -> None:
@@ -186,6 +187,13 @@ def test_the_policies_in_the_docs_are_accepted() -> None:
         "acme-gold",
         "network-team",
     ]
+
+
+def test_the_calendars_in_the_docs_are_accepted() -> None:
+    (text,) = examples(POLICIES, "yaml", "calendars")
+    found = load_calendars({"policies.md": text})
+    lunch_on_christmas_eve = parse_instant("2026-12-24T14:30:00Z")
+    assert {name for name, hours in found.items() if hours.is_open(lunch_on_christmas_eve)} == {"on-call"}
 
 
 def test_the_routes_in_the_docs_are_accepted() -> None:

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from services.timer.business_hours import BusinessHours
-from services.timer.calendar_file import load_calendars, parse_days
+from services.timer.calendar_file import parse_days
+from services.timer.calendars import load_calendars
 from services.timer.opening_times import Region, Window
 from services.timer.policy import Policy, WarnAt
 from services.timer.policy_file import json_schema, load
@@ -85,7 +86,7 @@ class TestMeaning:
 
     def test_json_is_yaml(self) -> None:
         text = '{"calendars": {"c": {"time_zone": "UTC", "hours": {"mon-sun": ["00:00-24:00"]}, "holidays": []}}}'
-        assert load_calendars(text, "c.json").keys() == {"c"}
+        assert load_calendars({"c.json": text}).keys() == {"c"}
 
     @pytest.mark.parametrize(
         ("text", "seconds"),
@@ -104,7 +105,7 @@ class TestMeaning:
 
     def test_holidays_are_dates_and_countries(self) -> None:
         calendar = "{time_zone: UTC, hours: {mon: '22:00-06:00'}, holidays: [2026-05-15, {country: ES}]}"
-        spec = load_calendars(f"calendars: {{c: {calendar}}}", "f")["c"].spec
+        spec = load_calendars({"f": f"calendars: {{c: {calendar}}}"})["c"].spec
         assert [str(day) for day in spec.holidays] == ["2026-05-15"]
         assert spec.regions == {Region("ES")}
         assert spec.week[0] == (Window(79_200, 108_000),)
@@ -165,7 +166,7 @@ class TestVersion:
 )
 def test_a_mistake_in_a_calendar_is_named(calendar: str, expected: str) -> None:
     with pytest.raises(BadDocument) as caught:
-        load_calendars(f"calendars:\n  c: {calendar}", "f.yaml")
+        load_calendars({"f.yaml": f"calendars:\n  c: {calendar}"})
     (problem,) = caught.value.problems
     assert str(problem).startswith("f.yaml:2: calendars.c")
     assert expected in str(problem)
@@ -244,9 +245,9 @@ class TestMistakesTogether:
 
 
 def test_calendars_can_be_read_without_policies() -> None:
-    found = load_calendars(CALENDAR + "policies: [whatever]", "f")
+    found = load_calendars({"f": CALENDAR + "policies: [whatever]"})
     assert isinstance(found["c"], BusinessHours)
 
 
 def test_a_calendar_without_hours_can_be_asked() -> None:
-    assert not load_calendars("calendars: {c: {time_zone: UTC, hours: {}}}", "f")["c"].is_open(0)
+    assert not load_calendars({"f": "calendars: {c: {time_zone: UTC, hours: {}}}"})["c"].is_open(0)
