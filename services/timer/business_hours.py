@@ -120,6 +120,15 @@ class BusinessHours:
             self._append_year()
         return self._closes[place]
 
+    def opened(self, start: Instant, end: Instant) -> list[tuple[Instant, Instant]]:
+        """The open time in `[start, end)` as (open, close) in order; windows that touch are one."""
+        if start >= end:
+            return []
+        first, last = max(self._place(start), 0), self._place(end)
+        first = max(self._place(start), 0)  # the years before the present ones may just have been added
+        pairs = zip(self._opens[first : last + 1], self._closes[first : last + 1], strict=True)
+        return [(max(open_, start), min(close, end)) for open_, close in pairs if open_ < end and close > start]
+
     def _worked(self, at: Instant) -> Span:
         # The business time from the anchor to *at*.
         if not self._since <= at < self._until:

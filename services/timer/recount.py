@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ def measure(cycle: Cycle, terms: Terms, number: int, past: Past) -> Clock:
 
     Of the warnings that are already past only the latest is given, now.
     """
-    return _settled(_replayed(begin(cycle, terms, number), cycle, terms, past), (), terms, past.at)
+    return _settled(_replayed(cycle, terms, number, past), (), terms, past.at)
 
 
 def recount(clock: Clock, terms: Terms, past: Past) -> Clock:
@@ -39,7 +39,7 @@ def recount(clock: Clock, terms: Terms, past: Past) -> Clock:
     Warnings that were given stay given and are not given again; of those that are past now only the latest counts.
     """
     cycle = Cycle(clock.metric, clock.started_at, clock.source, clock.event_id, clock.version, clock.gaps)
-    return _settled(_replayed(begin(cycle, terms, clock.number), cycle, terms, past), clock.warned, terms, past.at)
+    return _settled(_replayed(cycle, terms, clock.number, past), clock.warned, terms, past.at)
 
 
 def stands_still(metric: str, conditions: Conditions, attributes: Mapping[str, Any]) -> bool:
@@ -47,13 +47,21 @@ def stands_still(metric: str, conditions: Conditions, attributes: Mapping[str, A
     return bool(conditions) and BY_NAME[metric].pauses and matches(conditions, attributes)
 
 
-def _replayed(clock: Clock, cycle: Cycle, terms: Terms, past: Past) -> Clock:
-    # The very steps that the clock would have gone through live.
+def replay(cycle: Cycle, terms: Terms, number: int, past: Past) -> Iterator[Clock]:
+    """The clock of a cycle at each step that it would have gone through live, from its start up to now."""
+    clock = begin(cycle, terms, number)
+    yield clock
     for at, still in _standstills(cycle, terms, past):
         clock = run_out(clock, at)
         if still != (clock.phase == "paused"):
             clock = (pause if still else resume)(clock, at, terms.hours)
-    return replace(run_out(clock, past.at), gaps=cycle.gaps)
+            yield clock
+    yield replace(run_out(clock, past.at), gaps=cycle.gaps)
+
+
+def _replayed(cycle: Cycle, terms: Terms, number: int, past: Past) -> Clock:
+    *_, clock = replay(cycle, terms, number, past)
+    return clock
 
 
 def _standstills(cycle: Cycle, terms: Terms, past: Past) -> list[tuple[Instant, bool]]:

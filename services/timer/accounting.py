@@ -1,0 +1,109 @@
+"""How the time of a clock was counted: every span from its start, why the clock stood still in it, what it adds up to.
+
+The stretches come from the fold; the calendar says what of them was open, and the item's attributes why it paused.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any, Literal
+
+from services.timer.business_hours import BusinessHours
+from services.timer.clock import Clock, Gap, Stretch
+from services.timer.conditions import Conditions
+from services.timer.policy_choice import conditions
+from shared.events import Instant, Span
+
+SpanState = Literal["running", "paused", "closed"]
+Known = tuple[Instant, Mapping[str, Any]]  # since when, the item's attributes from then on
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A time in which one thing is to be said of a clock."""
+
+    start: Instant
+    end: Instant
+    state: SpanState  # closed: it would run, and its calendar is not open
+    business: Span  # the open time in it: of what runs it counts as elapsed, of what is paused as paused
+    because: str | None = None  # of what is paused: the conditions that hold, or that the item is over
+
+
+class Account:
+    """What is needed to say how a clock's time was counted."""
+
+    def __init__(
+        self, hours: BusinessHours, pause_when: Conditions, gaps: Sequence[Gap], known: Sequence[Known]
+    ) -> None:
+        """Of a clock in *hours* whose item was over in *gaps*, and had the attributes *known*; the oldest first."""
+        self.hours = hours
+        self._pause_when = pause_when
+        self._gaps = gaps
+        self._known = known
+        self._marks = sorted({at for at, _ in known}.union(*gaps))  # when the reason for a pause can change
+
+    def parts(self, start: Instant, end: Instant) -> Iterator[tuple[Instant, Instant]]:
+        """What lies between two instants, parted where the reason for a pause can change."""
+        inner = self._marks[bisect_right(self._marks, start) : bisect_left(self._marks, end)]
+        return pairwise([start, *inner, end])
+
+    def because(self, at: Instant) -> str | None:
+        """Why the clock stands still from an instant on; None when nothing that is recorded holds it."""
+        place = bisect_right(self._gaps, at, key=itemgetter(0)) - 1
+        if place >= 0 and at < self._gaps[place][1]:
+            return "the item is over"
+        place = bisect_right(self._known, at, key=itemgetter(0)) - 1
+        attributes = self._known[place][1] if place >= 0 else {}
+        held = [str(condition) for condition in conditions(self._pause_when, attributes) if condition.holds]
+        return ", ".join(held) or None
+
+
+def present(clock: Clock) -> Stretch:
+    """The present stretch of a clock; of one that ended it begins at its end."""
+    return (clock.since, clock.phase == "running", clock.elapsed, clock.paused)
+
+
+def counted(stretches: Sequence[Stretch], end: Instant, account: Account) -> list[Counted]:
+    """The spans of a clock from the start of its first stretch to *end*, each beginning where the one before ends."""
+    found: list[Counted] = []
+    ends = [*(stretch[0] for stretch in stretches[1:]), end]
+    for (start, ran, _, _), until in zip(stretches, ends, strict=True):
+        spans = _ran(start, min(until, end), account) if ran else _paused(start, min(until, end), account)
+        for span in spans:
+            _append(found, span)
+    return found
+
+
+def total(spans: Sequence[Counted], state: SpanState) -> Span:
+    """The business time of all spans in a state."""
+    return sum(span.business for span in spans if span.state == state)
+
+
+def _append(found: list[Counted], span: Counted) -> None:
+    last = found[-1] if found else None
+    if last is not None and (last.state, last.because) == (span.state, span.because):
+        found[-1] = Counted(last.start, span.end, last.state, last.business + span.business, last.because)
+    else:
+        found.append(span)
+
+
+def _ran(start: Instant, end: Instant, account: Account) -> Iterator[Counted]:
+    at = start
+    for opened, closed in account.hours.opened(start, end):
+        if at < opened:
+            yield Counted(at, opened, "closed", 0)
+        yield Counted(opened, closed, "running", closed - opened)
+        at = closed
+    if at < end:
+        yield Counted(at, end, "closed", 0)
+
+
+def _paused(start: Instant, end: Instant, account: Account) -> Iterator[Counted]:
+    # What holds a clock can change while it stands still: pending, then over, then on hold.
+    for since, until in account.parts(start, end):
+        if since < until:
+            yield Counted(since, until, "paused", account.hours.between(since, until), account.because(since))

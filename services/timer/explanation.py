@@ -1,0 +1,201 @@
+"""Why an item's clocks are as they are: its events folded one by one, and what each of them did.
+
+Every rule is the fold's own. This module only watches it: it compares the states before and after each event, and
+keeps what the fold drops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.timer import clock as clocks
+from services.timer import fold
+from services.timer.accounting import Account, Counted, Known, counted, present
+from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, Stretch
+from services.timer.derivation import Derivation, derive
+from services.timer.item import ItemState
+from services.timer.milestones import Milestone, milestones, terms_differ
+from services.timer.policy_choice import Verdict, verdicts
+from services.timer.recount import Past, replay
+from services.timer.rulebook import Rulebook
+from services.timer.rules import rules_of
+from shared.events import Event, Instant, Span
+
+# What the fold itself reads of an item, whatever the policies say.
+_ALWAYS_READ: Final = frozenset({"assignee", "status"})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which policy was to measure a cycle, decided anew at an event."""
+
+    at: Instant
+    event: Event
+    version: str
+    verdicts: list[Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event of the item, and which of the attributes that decide anything it changed."""
+
+    event: Event
+    changes: tuple[tuple[str, Any, Any], ...]  # (attribute, before, after)
+    stage: str  # of the item afterwards
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStory:
+    """One clock as of an instant, and how it came to be so."""
+
+    clock: Clock
+    elapsed: Span
+    paused: Span
+    spans: list[Counted]
+    derivation: Derivation
+    milestones: list[Milestone]
+    decisions: list[Decision]  # the last one is that by which the clock counts
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """An open cycle that no policy measures."""
+
+    cycle: Cycle
+    verdicts: list[Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One item as of an instant, by the events with a time up to it."""
+
+    item: str
+    at: Instant
+    state: ItemState
+    happenings: list[Happening]
+    clocks: list[ClockStory]
+    unmeasured: list[Unmeasured]
+
+
+def explain(item: str, events: Iterable[Event], rulebook: Rulebook, at: Instant) -> Explanation:
+    """Why the clocks of an item are as they are at an instant, by those of its events with a time up to it.
+
+    Events may come in any order and with repeats. A deadline at *at* itself has not passed.
+
+    Raises:
+        KeyError: as `fold.apply`.
+    """
+    watch = _Watch(rulebook)
+    for event in fold.distinct(event for event in events if event.time <= at):
+        watch.see(event)
+    return watch.explanation(item, at)
+
+
+@dataclass(slots=True)
+class _Life:
+    """What is noted of one clock while the item's events are folded."""
+
+    stretches: list[Stretch]
+    milestones: list[Milestone] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+
+class _Watch:
+    """The fold, one event after another, with notes of what each of them did."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rulebook = rulebook
+        self._reads = _ALWAYS_READ.union(*(rules_of(policies).reads for _, policies in rulebook.versions))
+        self._state = fold.EMPTY
+        self._events: dict[tuple[str, str], Event] = {}
+        self._known: list[Known] = []
+        self._happenings: list[Happening] = []
+        self._lives: list[_Life] = []
+
+    def see(self, event: Event) -> None:
+        """Fold one more event."""
+        before, after = self._state, fold.apply(self._state, event, self._rulebook)
+        self._state = after
+        self._events[event.source, event.id] = event
+        changes = tuple(_changes(before.attributes, after.attributes, self._reads))
+        self._happenings.append(Happening(event, changes, after.stage))
+        if changes or not self._known:
+            self._known.append((event.time, after.attributes))
+        for place, clock in enumerate(after.clocks):
+            old = before.clocks[place] if place < len(before.clocks) else None
+            if clock is not old:
+                self._note(place, old, clock, event)
+
+    def explanation(self, item: str, at: Instant) -> Explanation:
+        """What was seen, as of an instant after the last event."""
+        stories = [self._story(place, clock, at) for place, clock in enumerate(self._state.clocks)]
+        unmeasured = [
+            Unmeasured(cycle, self._verdicts(cycle.version, cycle.metric)) for cycle in self._state.unmeasured
+        ]
+        return Explanation(item, at, self._state, self._happenings, stories, unmeasured)
+
+    def _note(self, place: int, old: Clock | None, clock: Clock, event: Event) -> None:
+        if old is None:
+            self._lives.append(_Life([]))
+        life = self._lives[place]
+        begun_by = self._events.get((clock.source, clock.event_id), event)
+        life.milestones += milestones(old, clock, event, begun_by=begun_by)
+        if old is None or terms_differ(old, clock):
+            life.stretches = self._counted_anew(clock, event)
+            decided = self._verdicts(clock.version, clock.metric)
+            life.decisions.append(Decision(event.time, event, clock.version, decided))
+        else:
+            life.stretches = _continued(life.stretches, clock)
+
+    def _counted_anew(self, clock: Clock, event: Event) -> list[Stretch]:
+        kept = [*clock.past, present(clock)]
+        if len(clock.past) < STRETCHES_KEPT:
+            return kept
+        # The fold has dropped the first ones, and never told them: it counted from the start in one step.
+        offered = self._rulebook.version(clock.version).terms(event.kind, self._state.attributes)[clock.metric]
+        terms = next(each for each in offered if each.policy.name == clock.policy)
+        cycle = Cycle(clock.metric, clock.started_at, clock.source, clock.event_id, clock.version, clock.gaps)
+        past = Past(self._state.attributes, self._state.changes, event.time)
+        stretches = list(dict.fromkeys(present(step) for step in replay(cycle, terms, clock.number, past)))
+        return [*stretches[: stretches.index(kept[0])], *kept]
+
+    def _verdicts(self, version: str, metric: str) -> list[Verdict]:
+        event = self._happenings[-1].event
+        return verdicts(self._rulebook.version(version), event.kind, self._state.attributes, metric)
+
+    def _story(self, place: int, before: Clock, at: Instant) -> ClockStory:
+        life = self._lives[place]
+        clock = clocks.run_out(before, at)
+        policies = self._rulebook.version(clock.version)
+        hours = policies.calendars[clock.calendar]
+        elapsed, paused = clocks.counted(clock, at, hours)
+        end = at if clock.stopped_at is None else clock.stopped_at
+        account = Account(hours, rules_of(policies).named[clock.policy].pause_when, clock.gaps, self._known)
+        return ClockStory(
+            clock,
+            elapsed,
+            paused,
+            counted(life.stretches, end, account),
+            derive(clock, life.stretches, hours),
+            [*life.milestones, *milestones(before, clock, None, begun_by=None)],
+            life.decisions,
+        )
+
+
+def _changes(
+    before: Mapping[str, Any], after: Mapping[str, Any], reads: frozenset[str]
+) -> Iterable[tuple[str, Any, Any]]:
+    if before is after:
+        return
+    for name in sorted(reads & (before.keys() | after.keys())):
+        old, new = before.get(name), after.get(name)
+        if old != new or old.__class__ is not new.__class__:
+            yield name, old, new
+
+
+def _continued(noted: list[Stretch], clock: Clock) -> list[Stretch]:
+    """The stretches of a clock after an event that did not count it anew."""
+    kept = [*clock.past, present(clock)]
+    return [*noted, *kept[kept.index(noted[-1]) + 1 :]]

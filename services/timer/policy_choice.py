@@ -1,0 +1,158 @@
+"""Why this policy: what each policy of a version says to an item, and by which rule one of them wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from services.timer.conditions import Conditions, matches, texts
+from services.timer.policy import LEVELS, Policy
+from services.timer.policy_set import PolicySet
+from shared.events import Span
+
+Outcome = Literal["won", "beside", "outranked", "no target", "no match"]
+# By which rule one matching policy comes before another, in the order of `Policy.precedence`.
+_RULES: Final = ("more specific", "more conditions", "rank", "rank", "earlier in the files")
+_SHOWN_FIRST: Final[Mapping[Outcome, int]] = {"won": 0, "beside": 1, "outranked": 2, "no target": 3, "no match": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition on an item, and what the item has."""
+
+    attribute: str  # or `kind`
+    expected: tuple[str, ...]  # any of these
+    value: Any  # the item's; None where it has none
+    holds: bool
+
+    def __str__(self) -> str:
+        verb = "is" if self.holds else "is not"
+        return f"{self.attribute} {shown(self.value)} {verb} {' or '.join(self.expected)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one policy when a metric of an item was to be decided."""
+
+    policy: str
+    outcome: Outcome
+    because: str  # in a sentence for a person
+    conditions: tuple[Condition, ...] = ()  # the failed ones of a policy that does not match, else all of them
+    target: Span | None = None  # what it allows the item
+    target_by: Condition | None = None  # which entry of `by` gave the target; None: `within`
+
+
+def verdicts(policies: PolicySet, kind: str, attributes: Mapping[str, Any], metric: str) -> list[Verdict]:
+    """What became of every policy: the winner first, then those beside it, those outranked, and the others.
+
+    Of those that do not match the nearest come first, which is those with the fewest conditions that fail.
+    """
+    item = {**attributes, "kind": kind}
+    winner = _winner(policies, item, metric)
+    ranked = sorted(policies.policies, key=lambda policy: policy.precedence)
+    found = [_verdict(policy, winner, item, metric) for policy in ranked]
+    return sorted(found, key=lambda each: (_SHOWN_FIRST[each.outcome], _failures(each)))
+
+
+def conditions(asked: Conditions, attributes: Mapping[str, Any]) -> Iterator[Condition]:
+    """Each condition by itself, and whether it holds."""
+    for name, expected in asked.items():
+        value = attributes.get(name)
+        yield Condition(name, tuple(sorted(expected)), value, matches({name: expected}, attributes))
+
+
+def shown(value: Any) -> str:
+    """An attribute's value as a person reads it: `–` where there is none, members with a comma between."""
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(shown(member) for member in value) + "]"
+    return next(iter(texts(value)), str(value))
+
+
+def _winner(policies: PolicySet, item: Mapping[str, Any], metric: str) -> Policy | None:
+    eligible = [
+        policy
+        for policy in policies.policies
+        if not policy.combine_all and matches(policy.applies_to, item) and _target(policy, item, metric)[0] is not None
+    ]
+    return min(eligible, key=lambda policy: policy.precedence, default=None)
+
+
+def _verdict(policy: Policy, winner: Policy | None, item: Mapping[str, Any], metric: str) -> Verdict:
+    asked = tuple(conditions(policy.applies_to, item))
+    failed = tuple(condition for condition in asked if not condition.holds)
+    if failed:
+        return Verdict(policy.name, "no match", "; ".join(map(str, failed)), failed)
+    target, target_by = _target(policy, item, metric)
+    if target is None:
+        return Verdict(policy.name, "no target", _no_target(policy, item, metric), asked)
+    outcome: Outcome = "beside" if policy.combine_all else "won" if policy is winner else "outranked"
+    because = _because(policy, winner, outcome)
+    return Verdict(policy.name, outcome, because, asked, target, target_by)
+
+
+def _target(policy: Policy, item: Mapping[str, Any], metric: str) -> tuple[Span | None, Condition | None]:
+    target = policy.targets.get(metric)
+    if target is None:
+        return None, None
+    for name, entries in target.by:
+        values = texts(item.get(name))
+        for value, span in entries.items():
+            if value in values:
+                return span, Condition(name, (value,), item.get(name), holds=True)
+    return target.within, None
+
+
+def _no_target(policy: Policy, item: Mapping[str, Any], metric: str) -> str:
+    target = policy.targets.get(metric)
+    if target is None:
+        return f"matches, and has no target for {metric}"
+    asked = ", ".join(f"{name} {shown(item.get(name))}" for name, _ in target.by)
+    return f"matches, and its target for {metric} has no entry for {asked}"
+
+
+def _because(policy: Policy, winner: Policy | None, outcome: Outcome) -> str:
+    if outcome == "beside":
+        return "combine: all applies beside the winner"
+    if outcome == "won" or winner is None:
+        return f"{_level(policy)}, {_counted(len(policy.applies_to))}"
+    rule = next(
+        name for name, ours, theirs in zip(_RULES, policy.precedence, winner.precedence, strict=True) if ours != theirs
+    )
+    return f"matches, but {winner.name} is before it: {_why(rule, policy, winner)}"
+
+
+def _why(rule: str, policy: Policy, winner: Policy) -> str:
+    match rule:
+        case "more specific":
+            return f"{_level(winner)} comes before {_level(policy)}"
+        case "more conditions":
+            return f"{len(winner.applies_to)} conditions are more than {len(policy.applies_to)}"
+        case "rank":
+            return f"rank {winner.rank} comes before {'no rank' if policy.rank is None else f'rank {policy.rank}'}"
+        case _:
+            return "equally specific, and earlier in the files"
+
+
+def _level(policy: Policy) -> str:
+    named = next((name for name in LEVELS if name in policy.applies_to), None)
+    if named is not None:
+        return f"a policy by {named}"
+    others = sorted(policy.applies_to.keys() - {"kind"})
+    return (
+        f"a policy by {others[0]}"
+        if others
+        else "a policy for all items"
+        if not policy.applies_to
+        else "a policy by kind only"
+    )
+
+
+def _counted(number: int) -> str:
+    return f"{number} {'condition' if number == 1 else 'conditions'}"
+
+
+def _failures(verdict: Verdict) -> int:
+    return len(verdict.conditions) if verdict.outcome == "no match" else 0
