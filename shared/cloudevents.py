@@ -10,22 +10,17 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 import msgspec
 
 from shared.errors import BadRecord, DeadLetterReason
+from shared.event_data import FIRST_INSTANT, LAST_INSTANT, TELLING, EventData, data_of, told
 from shared.events import (
     EVENT_TYPES,
     RECOUNTS,
-    Author,
     Event,
     Headers,
     Kind,
     instant,
-    parse_instant,
     rfc3339,
 )
 from shared.hostile import NO_NUL, TOO_DEEP, refuse_hostile_text, refuse_large_numbers
-
-FIRST_INSTANT: Final = parse_instant("1900-01-01T00:00:00Z")
-LAST_INSTANT: Final = parse_instant("9000-01-01T00:00:00Z")
-"""Beyond these no support case happens, and calendars and time zones come to their ends."""
 
 _KINDS: Final[Mapping[str, Kind]] = {
     event_type: kind for kind in get_args(Kind) for event_type in EVENT_TYPES if event_type.startswith(f"{kind}.")
@@ -42,14 +37,6 @@ class Tenancy(NamedTuple):
 
 
 ANY_TENANT: Final = Tenancy()
-
-
-class EventData(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The `data` of a canonical CloudEvent."""
-
-    attributes: dict[str, Any] = {}
-    author: Author | None = None
-    public: bool = True
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
@@ -140,6 +127,7 @@ def _decode_plain(named: Mapping[str, bytes], value: bytes, tenancy: Tenancy) ->
         id_ and source and subject and len(texts) < 512 and FIRST_INSTANT <= at < LAST_INSTANT
     ):
         return None
+    attributes, snapshot = (data.attributes, None) if event_type not in TELLING else told(event_type, data)
     return Event(
         at,
         id_,
@@ -149,9 +137,10 @@ def _decode_plain(named: Mapping[str, bytes], value: bytes, tenancy: Tenancy) ->
         kind,
         subject,
         _sequence(sequence),
-        data.attributes,
+        attributes,
         data.author,
         data.public,
+        snapshot=snapshot,
     )
 
 
@@ -173,8 +162,8 @@ def from_envelope(envelope: Envelope, tenancy: Tenancy = ANY_TENANT) -> Event:
     """The event that a checked envelope carries.
 
     Raises:
-        BadRecord: its type is none of EVENT_TYPES, its time is centuries away, its sequence is no whole number, or its
-            tenant counts and cannot be one.
+        BadRecord: its type is none of EVENT_TYPES, its time is centuries away, its sequence is no whole number, its
+            tenant counts and cannot be one, or its data is not what its type asks for.
     """
     kind = _KINDS.get(envelope.type)
     if kind is None:
@@ -186,6 +175,7 @@ def from_envelope(envelope: Envelope, tenancy: Tenancy = ANY_TENANT) -> Event:
     if envelope.data_base64 is not None:
         raise BadRecord("invalid", "expected JSON in `data`", "data_base64")
     data = envelope.data
+    attributes, snapshot = (data.attributes, None) if envelope.type not in TELLING else told(envelope.type, data)
     return Event(
         at,
         envelope.id,
@@ -195,9 +185,10 @@ def from_envelope(envelope: Envelope, tenancy: Tenancy = ANY_TENANT) -> Event:
         kind,
         envelope.subject,
         _sequence(envelope.sequence),
-        data.attributes,
+        attributes,
         data.author,
         data.public,
+        snapshot=snapshot,
     )
 
 
@@ -231,8 +222,7 @@ def encode_record(event: Event) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
     ]
     if event.sequence:
         headers.append(("ce_sequence", str(event.sequence).encode()))
-    value = _ENCODER.encode(EventData(event.attributes, event.author, event.public))
-    return event.item.encode(), value, headers
+    return event.item.encode(), _ENCODER.encode(data_of(event)), headers
 
 
 def bad_record(exc: Exception) -> BadRecord:

@@ -34,6 +34,7 @@ BreachType = Literal[
 ]
 
 CREATIONS: Final = frozenset({"ticket.created", "chat.started", "call.queued"})
+SNAPSHOTS: Final = frozenset({"ticket.snapshot", "chat.snapshot", "call.snapshot"})
 EVENT_TYPES: Final = frozenset(
     {
         *("ticket.created", "ticket.updated", "ticket.agent_replied", "ticket.customer_replied", "ticket.resolved"),
@@ -121,6 +122,13 @@ class Recount(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     by: Annotated[str, msgspec.Meta(max_length=512)] = ""  # who decided it
 
 
+class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a snapshot says of its item beside the attributes."""
+
+    created_at: Instant | None = None  # of the item; None where its source does not say
+    complete: bool = False  # whether it names every attribute, so that those it does not name are gone
+
+
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A fact about one item, in canonical form. Its identity is (`source`, `id`)."""
 
@@ -136,6 +144,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     author: Author | None = None  # who spoke; None is the one that the type names
     public: bool = True  # whether the customer can see it
     recount: Recount | None = None  # of an event of RECOUNTS
+    snapshot: Snapshot | None = None  # of an event of SNAPSHOTS
 
     @property
     def item(self) -> str:

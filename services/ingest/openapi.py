@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from shared.cloudevents import Envelope, EventData
+from shared.cloudevents import Envelope
+from shared.event_data import EventData
 from shared.events import EVENT_TYPES
 
 CREATED: Final[dict[str, Any]] = {

@@ -25,9 +25,10 @@ from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow
 from shared.breach_records import BREACH_TYPES, decode_breach
-from shared.cloudevents import ANY_TENANT, Envelope, EventData, encode_record
+from shared.cloudevents import ANY_TENANT, Envelope, encode_record
 from shared.deadletters import PREFIX, Part, dead_letter
 from shared.errors import BadRecord, DeadLetterReason
+from shared.event_data import EventData
 from shared.events import EVENT_TYPES, BreachEvent, ClockState, CountedSpan, Event, Headers, parse_instant
 from shared.kafka.connection import MAX_RECORD_BYTES
 from shared.published import breach_headers

@@ -89,6 +89,11 @@ class TestProblems:
             ({"data": [1], "specversion": ...}, {"data", "specversion"}),
             ({"tenant": "a/b", "data": {"attributes": {"a": "\0"}}}, {"tenant", "data.attributes"}),
             ({"data_base64": "AA=="}, {"data_base64"}),
+            (
+                {"type": "chat.snapshot", "id": "", "data": {"created_at": "x", "complete": 1}},
+                {"id", "data.created_at", "data.complete"},
+            ),
+            ({"type": "x", "data": {"created_at": "x"}}, {"type"}),  # nobody knows whether it counts
             ({"source": "x" * 600, "time": "1800-01-01T00:00:00Z"}, {"source", "time"}),
         ],
     )

@@ -13,10 +13,10 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import cloudevents
 from shared.cloudevents import Tenancy, decode_record, decode_structured, encode_record
 from shared.errors import BadRecord
-from shared.events import EVENT_TYPES, Event, Headers, instant, moment, parse_instant, rfc3339
+from shared.event_data import FIRST_INSTANT, LAST_INSTANT
+from shared.events import EVENT_TYPES, SNAPSHOTS, Event, Headers, Snapshot, instant, moment, parse_instant, rfc3339
 from shared.hostile import MAX_DEPTH, refuse_deep_nesting
 
 STRUCTURED: Headers = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
@@ -32,7 +32,7 @@ CREATED: dict[str, Any] = {
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
 tenants = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=20)
-instants = st.integers(cloudevents.FIRST_INSTANT, cloudevents.LAST_INSTANT - 1)
+instants = st.integers(FIRST_INSTANT, LAST_INSTANT - 1)
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -42,6 +42,8 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
+
+snapshots = st.builds(Snapshot, created_at=st.none() | instants, complete=st.booleans())
 
 
 @st.composite
@@ -59,6 +61,7 @@ def events(draw: st.DrawFn) -> Event:
         attributes=draw(st.dictionaries(texts, values, max_size=4)),
         author=draw(st.sampled_from([None, "agent", "customer", "bot", "system"])),
         public=draw(st.booleans()),
+        snapshot=draw(snapshots) if event_type in SNAPSHOTS else None,
     )
 
 
@@ -329,3 +332,56 @@ class TestTenant:
         headers, data = binary(tenant=named)
         assert decode_structured(structured(tenant=named), tenancy).tenant == expected
         assert decode_record([*headers, ("content-type", b"application/json")], data, tenancy).tenant == expected
+
+
+class TestWhatParticularTypesSay:
+    """Some fields of `data` count on the types that they are for, and on no other."""
+
+    @staticmethod
+    def both_ways(event_type: str, data: dict[str, Any]) -> Event:
+        """The event as it is read in structured and in binary mode, which agree."""
+        headers, value = binary(type=event_type, data=msgspec.json.encode(data))
+        found = decode_structured(structured(type=event_type, data=data))
+        assert decode_record([*headers, ("content-type", b"application/json")], value) == found
+        assert decode_record(headers, value) == found
+        return found
+
+    def test_a_snapshot_says_since_when_its_item_is_there_and_whether_it_is_complete(self) -> None:
+        data = {"created_at": "2026-01-05T07:00:00+01:00", "complete": True, "attributes": {"status": "open"}}
+        found = self.both_ways("ticket.snapshot", data)
+        assert found.snapshot == Snapshot(parse_instant("2026-01-05T06:00:00Z"), complete=True)
+        assert found.attributes == {"status": "open"}
+
+    def test_a_snapshot_need_not_say_either(self) -> None:
+        assert self.both_ways("chat.snapshot", {"attributes": {}}).snapshot == Snapshot(None, complete=False)
+
+    @pytest.mark.parametrize("event_type", ["ticket.merged", "ticket.snapshot"])
+    @pytest.mark.parametrize("named", ["77", 77])  # an id is text, however it was written
+    def test_the_item_that_goes_on_becomes_an_attribute(self, event_type: str, named: Any) -> None:
+        found = self.both_ways(event_type, {"merged_into": named, "attributes": {"group": "g"}})
+        assert found.attributes == {"group": "g", "merged_into": "77"}
+
+    def test_on_other_types_the_fields_mean_nothing(self) -> None:
+        data = {"created_at": "long ago", "complete": "yes", "merged_into": {}, "attributes": {"group": "g"}}
+        found = self.both_ways("ticket.updated", data)
+        assert (found.attributes, found.snapshot) == ({"group": "g"}, None)
+
+    @pytest.mark.parametrize(
+        ("event_type", "data", "field"),
+        [
+            ("ticket.snapshot", {"created_at": "yesterday"}, "data.created_at"),
+            ("ticket.snapshot", {"created_at": "2026-01-05T08:00:00"}, "data.created_at"),  # without an offset
+            ("ticket.snapshot", {"created_at": 1767600000}, "data.created_at"),
+            ("ticket.snapshot", {"created_at": "0001-01-01T00:00:00Z"}, "data.created_at"),  # how some write "never"
+            ("ticket.snapshot", {"created_at": "2026-01-05T08:00:00Z" * 9}, "data.created_at"),
+            ("ticket.snapshot", {"complete": 1}, "data.complete"),
+            ("ticket.snapshot", {"merged_into": ["77"]}, "data.merged_into"),
+            ("ticket.merged", {"merged_into": ""}, "data.merged_into"),
+            ("ticket.merged", {"merged_into": True}, "data.merged_into"),
+            ("ticket.merged", {"merged_into": "7" * 513}, "data.merged_into"),
+        ],
+    )
+    def test_where_they_count_they_must_be_right(self, event_type: str, data: dict[str, Any], field: str) -> None:
+        with pytest.raises(BadRecord) as caught:
+            self.both_ways(event_type, data)
+        assert (caught.value.reason, caught.value.field) == ("invalid", field)

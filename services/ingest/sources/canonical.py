@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from shared.cloudevents import Envelope, EventData, Tenancy, bad_record, decode_record, decode_structured, is_structured
+from shared.cloudevents import Envelope, Tenancy, bad_record, decode_record, decode_structured, is_structured
 from shared.errors import BadRecord
-from shared.events import Event, Headers
+from shared.event_data import EventData
+from shared.events import EVENT_TYPES, Event, Headers
 from shared.hostile import refuse_deep_nesting
 
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -87,6 +88,9 @@ def _alone(fields: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             sound = {name: value for name, value in _SOUND.items() if name != field.name}
             yield field.name, {**sound, **{name: fields[name] for name in (field.name,) if name in fields}}
     if isinstance(data, dict):
+        # What counts in `data` depends on the type.
+        told = fields.get("type")
+        sound = {**_SOUND, "type": told} if isinstance(told, str) and told in EVENT_TYPES else _SOUND
         for field in msgspec.structs.fields(EventData):
             if field.name in data:
-                yield f"data.{field.name}", {**_SOUND, "data": {field.name: data[field.name]}}
+                yield f"data.{field.name}", {**sound, "data": {field.name: data[field.name]}}
