@@ -100,7 +100,7 @@ def begin(cycle: Cycle, terms: Terms, number: int) -> Clock:
         number,
         policy.name,
         cycle.version,
-        policy.calendar,
+        terms.calendar,
         terms.severity,
         terms.target,
         start,

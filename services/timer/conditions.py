@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+Entry = TypeVar("Entry")
 Conditions = Mapping[str, frozenset[str]]  # attribute -> the texts of which any one matches; all keys must match
+By = tuple[tuple[str, Mapping[str, Entry]], ...]  # attribute, its values to what they choose; in the order of the file
 
 
 def texts(value: Any) -> frozenset[str]:
@@ -36,3 +38,16 @@ def matches(conditions: Conditions, attributes: Mapping[str, Any]) -> bool:
         elif value is None or allowed.isdisjoint(texts(value)):
             return False
     return True
+
+
+def entry(by: By[Entry], attributes: Mapping[str, Any]) -> Entry | None:
+    """What the first attribute of *by* chooses whose value has an entry; None where no attribute's has one.
+
+    Of a list attribute the entry that the file names first counts.
+    """
+    for name, entries in by:
+        values = texts(attributes.get(name))
+        for value, chosen in entries.items():
+            if value in values:
+                return chosen
+    return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from services.timer.conditions import Conditions, matches, texts
+from services.timer.conditions import By, Conditions, entry, matches
 from shared.events import Severity, Span
 
 OnChange = Literal["recompute", "keep", "restart"]
@@ -35,25 +35,37 @@ class WarnAt:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarChoice:
+    """Which calendar an item's clocks run in."""
+
+    default: str
+    by: By[str] = ()
+
+    def name(self, attributes: Mapping[str, Any]) -> str:
+        """The calendar of an item: what `by` chooses, else the default."""
+        return (entry(self.by, attributes) or self.default) if self.by else self.default
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every calendar that some item can have, each once."""
+        return tuple(dict.fromkeys((self.default, *(name for _, names in self.by for name in names.values()))))
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The business time allowed for one metric under one policy."""
 
     within: Span | None  # None: only items that `by` names
-    by: tuple[tuple[str, Mapping[str, Span]], ...] = ()  # in the order of the file
+    by: By[Span] = ()
     warn_at: tuple[WarnAt, ...] = ()
     severity: Severity | None = None  # None: the policy's
+    calendar: CalendarChoice | None = None  # None: the policy's
+    pause_when: Conditions | None = None  # None: the policy's; without any condition it never pauses
 
     def span(self, attributes: Mapping[str, Any]) -> Span | None:
-        """The time allowed an item: by the first attribute of `by` whose value has an entry, else `within`.
-
-        Of a list attribute the entry that the file names first counts. None means no target for this item.
-        """
-        for name, spans in self.by:
-            values = texts(attributes.get(name))
-            for value, span in spans.items():
-                if value in values:
-                    return span
-        return self.within
+        """The time allowed an item: what `by` chooses, else `within`; None means no target for this item."""
+        span = entry(self.by, attributes) if self.by else None
+        return self.within if span is None else span
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -68,7 +80,7 @@ class Policy:
 
     name: str
     applies_to: Conditions  # `kind` is the item's kind, every other key an attribute; empty covers all items
-    calendar: str
+    calendar: CalendarChoice
     targets: Mapping[str, Target]  # metric -> target
     pause_when: Conditions = field(default_factory=dict)
     severity: Severity = "medium"
@@ -87,6 +99,26 @@ class Policy:
         others = self.applies_to.keys() - {"kind"}
         level = named[0] if named else len(LEVELS) if others else len(LEVELS) + 1
         return (level, -len(self.applies_to), self.rank is None, self.rank or 0, self.order)
+
+    def calendar_of(self, metric: str) -> CalendarChoice:
+        """Which calendar the clocks of a metric run in; it must have a target here."""
+        return self.targets[metric].calendar or self.calendar
+
+    def pause_of(self, metric: str) -> Conditions:
+        """While all of these match, clocks of a metric stand still; empty is never. It must have a target here."""
+        own = self.targets[metric].pause_when
+        return self.pause_when if own is None else own
+
+    @property
+    def calendars(self) -> tuple[str, ...]:
+        """Every calendar that a clock under it can run in, each once."""
+        choices = [self.calendar_of(metric) for metric in self.targets]
+        return tuple(dict.fromkeys(name for choice in choices for name in choice.names))
+
+    @property
+    def pauses(self) -> tuple[Conditions, ...]:
+        """The conditions under which some clock under it stands still."""
+        return tuple(conditions for metric in self.targets if (conditions := self.pause_of(metric)))
 
     def covers(self, kind: str, attributes: Mapping[str, Any]) -> bool:
         """Whether an item of this kind with these attributes is covered."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from services.timer.business_hours import NoOpenTime
 from services.timer.calendar_file import DAYS
-from services.timer.conditions import Conditions
+from services.timer.conditions import By, Conditions
 from services.timer.cycles import BY_NAME, Occurrence, Occurrences
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import LEVELS, Policy
@@ -46,11 +46,11 @@ def findings(policies: PolicySet, now: Instant) -> list[Finding]:
     found: list[Finding] = []
     for policy in policies.policies:
         subject = f"policy {policy.name}"
-        messages = (*_conditions(policy), *_targets(policy), *_reach(policy, policies, now))
+        messages = (*_conditions(policy), *_choices(policy), *_targets(policy), *_reach(policy, policies, now))
         found += [Finding(subject, message) for message in messages]
     found += _rivalries(policies.policies)
     for name, hours in policies.calendars.items():
-        unused = name not in {policy.calendar for policy in policies.policies}
+        unused = name not in {name for policy in policies.policies for name in policy.calendars}
         found += [Finding(f"calendar {name}", "no policy uses it")] if unused else []
         found += [Finding(f"calendar {name}", message) for message in _overlaps(hours.spec)]
     return found
@@ -68,14 +68,14 @@ def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
         found.append(Finding("events", message))
     seen = {name for _, attributes in items.values() for name in attributes}
     for policy in policies.policies:
-        named = policy.applies_to.keys() - {"kind"} | policy.pause_when.keys()
+        named = (policy.applies_to.keys() - {"kind"}).union(*policy.pauses)
         unseen = sorted(named - seen) if items else []
         found += [Finding(f"policy {policy.name}", f"no event has the attribute {name!r}") for name in unseen]
     return found
 
 
 def _conditions(policy: Policy) -> Iterator[str]:
-    if policy.pause_when and _implied(policy.pause_when, policy.applies_to):
+    if any(_implied(conditions, policy.applies_to) for conditions in policy.pauses):
         yield "the pause never ends: every item that it covers matches pause_when"
     kinds = policy.applies_to.get("kind")
     if not kinds:
@@ -92,13 +92,21 @@ def _happens(occurrences: Occurrences, kind: str) -> bool:
     return any(kind in _OCCURS_IN.get(occurrence, (kind,)) for occurrence in occurrences)
 
 
+def _choices(policy: Policy) -> Iterator[str]:
+    chosen: list[tuple[str, By[Any]]] = [("calendar", policy.calendar.by)]
+    for metric, target in policy.targets.items():
+        chosen.append((f"targets.{metric}", target.by))
+        chosen.append((f"targets.{metric}.calendar", target.calendar.by if target.calendar else ()))
+    for place, by in chosen:
+        for name, entries in by:
+            # Several tags can meet on one item, so that one that `applies_to` does not name may count too.
+            wanted = entries.keys() if name == "tags" else policy.applies_to.get(name, entries.keys())
+            for value in sorted(entries.keys() - wanted):
+                yield f"{place}.by.{name}.{value}: never counts, because applies_to names other values"
+
+
 def _targets(policy: Policy) -> Iterator[str]:
     for metric, target in policy.targets.items():
-        for name, spans in target.by:
-            # Several tags can meet on one item, so that one that `applies_to` does not name may count too.
-            wanted = spans.keys() if name == "tags" else policy.applies_to.get(name, spans.keys())
-            for value in sorted(spans.keys() - wanted):
-                yield f"targets.{metric}.by.{name}.{value}: never counts, because applies_to names other values"
         for span in dict.fromkeys(target.spans):
             for warning in target.warn_at:
                 if warning.elapsed(span) <= 0:
@@ -106,12 +114,12 @@ def _targets(policy: Policy) -> Iterator[str]:
 
 
 def _reach(policy: Policy, policies: PolicySet, now: Instant) -> Iterator[str]:
-    hours = policies.calendars[policy.calendar]
     for metric, target in policy.targets.items():
-        try:
-            hours.add(now, max(target.spans))
-        except NoOpenTime as exc:
-            yield f"targets.{metric}: {shown(max(target.spans))} are never reached in {policy.calendar}: {exc}"
+        for name in policy.calendar_of(metric).names:
+            try:
+                policies.calendars[name].add(now, max(target.spans))
+            except NoOpenTime as exc:
+                yield f"targets.{metric}: {shown(max(target.spans))} are never reached in {name}: {exc}"
 
 
 def _rivalries(policies: Iterable[Policy]) -> Iterator[Finding]:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from services.timer.calendar_file import AnyCalendar, one_or_list
-from services.timer.conditions import Conditions, texts
-from services.timer.policy import OnChange, OnReopen, Policy, Target, WarnAt
-from shared.events import SECOND, Severity, Span
+from services.timer.calendar_file import AnyCalendar
+from services.timer.conditions import Conditions
+from services.timer.policy import CalendarChoice, OnChange, OnReopen, Policy, Target
+from services.timer.policy_values import Duration, Grace, Values, Warnings
+from shared.events import Severity
 
 Metric = Literal[
     "first_response",
@@ -35,64 +34,6 @@ Metric = Literal[
     "handling",
 ]
 KINDS: Final = ("ticket", "chat", "call")
-_UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION: Final = "(?=[0-9])" + "".join(f"(?:([0-9]{{1,7}}){unit})?" for unit in _UNITS)
-_SHARE: Final = r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%"
-
-
-def parse_duration(text: object) -> Span:
-    """The span that a text like `45s`, `1h30m` or `2d` names; a day is 24 hours.
-
-    Raises:
-        ValueError: *text* is no such text.
-    """
-    found = re.fullmatch(_DURATION, text) if isinstance(text, str) else None
-    if found is None:
-        raise ValueError(f"expected a duration like 45s, 30m, 4h, 2d or 1h30m, got {text!r}")
-    return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNITS.values(), strict=True)) * SECOND
-
-
-def parse_warn_at(text: object) -> WarnAt:
-    """The warning that a text like `80%` (of the target used up) or `15m_left` names.
-
-    Raises:
-        ValueError: *text* is no such text, or warns at the very start.
-    """
-    if isinstance(text, str) and (found := re.fullmatch(_SHARE, text)) and float(found[1]) > 0:
-        return WarnAt(text, share=float(found[1]) / 100)
-    if isinstance(text, str) and text.endswith("_left"):
-        return WarnAt(text, left=_some(parse_duration(text.removesuffix("_left"))))
-    raise ValueError(f"expected a share like 80%, above 0% and below 100%, or a time left like 15m_left, got {text!r}")
-
-
-def _some(span: Span) -> Span:
-    if span == 0:
-        raise ValueError("expected more than no time at all")
-    return span
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, str | int | float):
-        return next(iter(texts(value)))
-    raise ValueError(f"expected a text, a number, true or false, got {value!r}")
-
-
-Duration = Annotated[
-    Span,
-    PlainValidator(lambda text: _some(parse_duration(text))),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["4h"]}),
-]
-Grace = Annotated[Span, PlainValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$"})]
-Warn = Annotated[
-    WarnAt,
-    PlainValidator(parse_warn_at),
-    WithJsonSchema({"type": "string", "pattern": f"^({_SHARE}|{_DURATION}_left)$", "examples": ["80%", "15m_left"]}),
-]
-Value = Annotated[str, PlainValidator(_as_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Values = Annotated[
-    list[Value], Field(min_length=1), BeforeValidator(one_or_list, json_schema_input_type=Value | list[Value])
-]
-Warnings = Annotated[list[Warn], BeforeValidator(one_or_list, json_schema_input_type=Warn | list[Warn])]
 
 
 @dataclass(slots=True)
@@ -103,17 +44,68 @@ class Surroundings:
     policies: set[str] = field(default_factory=set)  # the names met so far
 
 
+def _known_calendar(name: str, info: ValidationInfo) -> str:
+    known = info.context.calendars if isinstance(info.context, Surroundings) else None
+    if known is not None and name not in known:
+        raise ValueError(f"expected the name of a calendar ({', '.join(sorted(known)) or 'none'}), got {name!r}")
+    return name
+
+
+def _can_change(attributes: dict[str, Any]) -> dict[str, Any]:
+    if "kind" in attributes:
+        raise ValueError("expected attributes that can change; the kind of an item never does")
+    return attributes
+
+
+def _no_kind(by: dict[str, Any]) -> dict[str, Any]:
+    if "kind" in by:
+        raise ValueError("expected attributes; give each kind of item a policy of its own")
+    return by
+
+
+CalendarName = Annotated[str, AfterValidator(_known_calendar)]
+Pauses = Annotated[dict[str, Values], AfterValidator(_can_change)]
+Calendars = Annotated[dict[str, dict[str, CalendarName]], AfterValidator(_no_kind)]
+Durations = Annotated[dict[str, dict[str, Duration]], AfterValidator(_no_kind)]
+
+
+class CalendarChoiceModel(BaseModel):
+    """A calendar for each value of an attribute, and one for all others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    default: CalendarName
+    by: Calendars = Field(
+        {}, description="attribute to values to calendars; the first attribute whose value has an entry counts"
+    )
+
+    def choice(self) -> CalendarChoice:
+        """The choice that it defines."""
+        return CalendarChoice(self.default, tuple(self.by.items()))
+
+
+CalendarText = Annotated[
+    CalendarChoiceModel,
+    BeforeValidator(
+        lambda value: value if isinstance(value, dict) else {"default": value},
+        json_schema_input_type=str | CalendarChoiceModel,
+    ),
+]
+
+
 class TargetModel(BaseModel):
     """The business time allowed for a metric."""
 
     model_config = ConfigDict(extra="forbid")
 
     within: Duration | None = Field(None, description="for every item that `by` does not name")
-    by: dict[str, dict[str, Duration]] = Field(
+    by: Durations = Field(
         {}, description="attribute to values to durations; the first attribute whose value has an entry counts"
     )
     warn_at: Warnings = Field([], description="shares of the target used up, or times left, at which to warn")
     severity: Severity | None = Field(None, description="of a breach; the policy's unless given")
+    calendar: CalendarText | None = Field(None, description="in which its clocks run; the policy's unless given")
+    pause_when: Pauses | None = Field(None, description="instead of the policy's; `{}` is never")
 
     @model_validator(mode="after")
     def _reachable(self) -> TargetModel:
@@ -127,7 +119,14 @@ class TargetModel(BaseModel):
 
     def target(self) -> Target:
         """The target that it defines."""
-        return Target(self.within, tuple(self.by.items()), tuple(self.warn_at), self.severity)
+        return Target(
+            self.within,
+            tuple(self.by.items()),
+            tuple(self.warn_at),
+            self.severity,
+            None if self.calendar is None else self.calendar.choice(),
+            None if self.pause_when is None else _conditions(self.pause_when),
+        )
 
 
 def _written_out(value: Any) -> Any:
@@ -146,9 +145,9 @@ class PolicyModel(BaseModel):
     applies_to: dict[str, Values] = Field(
         description="attributes (or `kind`: ticket, chat, call) to a value or a list of values; all must match"
     )
-    calendar: str
+    calendar: CalendarText = Field(description="in which the clocks run: a name, or a choice by attributes")
     targets: dict[Metric, TargetText] = Field(min_length=1, description="metrics to the business time allowed")
-    pause_when: dict[str, Values] = Field({}, description="while all of these match, clocks stand still")
+    pause_when: Pauses = Field({}, description="while all of these match, clocks stand still")
     severity: Severity = "medium"
     rank: int | None = Field(None, ge=1, description="decides between equally specific policies; 1 before 2")
     combine: Literal["all"] | None = Field(None, description="`all`: applies beside the policy that wins")
@@ -166,14 +165,6 @@ class PolicyModel(BaseModel):
             info.context.policies.add(name)
         return name
 
-    @field_validator("calendar")
-    @classmethod
-    def _known(cls, name: str, info: ValidationInfo) -> str:
-        known = info.context.calendars if isinstance(info.context, Surroundings) else None
-        if known is not None and name not in known:
-            raise ValueError(f"expected the name of a calendar ({', '.join(sorted(known)) or 'none'}), got {name!r}")
-        return name
-
     @field_validator("applies_to")
     @classmethod
     def _kinds(cls, conditions: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -182,19 +173,12 @@ class PolicyModel(BaseModel):
                 raise ValueError(f"expected kinds of {', '.join(KINDS)}, got {kind!r}")
         return conditions
 
-    @field_validator("pause_when")
-    @classmethod
-    def _no_kind(cls, conditions: dict[str, list[str]]) -> dict[str, list[str]]:
-        if "kind" in conditions:
-            raise ValueError("expected attributes that can change; the kind of an item never does")
-        return conditions
-
     def policy(self, order: int) -> Policy:
         """The policy that it defines, at a place among all."""
         return Policy(
             name=self.name,
             applies_to=_conditions(self.applies_to),
-            calendar=self.calendar,
+            calendar=self.calendar.choice(),
             targets={metric: target.target() for metric, target in self.targets.items()},
             pause_when=_conditions(self.pause_when),
             severity=self.severity,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.timer.business_hours import BusinessHours
-from services.timer.conditions import texts
+from services.timer.conditions import Conditions, texts
 from services.timer.policy import LEVELS, Policy, WarnAt
 from shared.events import Severity, Span
 
@@ -17,7 +17,7 @@ _MEMO_SIZE: Final = 32_768
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one policy promises one item for one metric: the target chosen by its attributes.
+    """What one policy promises one item for one metric: the target and the calendar chosen by its attributes.
 
     Equal when it is the same promise, whatever version of the policies it comes from: the same policy by name, target,
     warnings, severity, pauses, and hours by content.
@@ -28,6 +28,8 @@ class Terms:
     target: Span
     warn_at: tuple[WarnAt, ...]
     severity: Severity
+    pause_when: Conditions  # while all of them match, the clock stands still; empty is never
+    calendar: str
     hours: BusinessHours
 
     def __eq__(self, other: object) -> bool:
@@ -39,8 +41,8 @@ class Terms:
         return hash((self.policy.name, self.metric, self.target))
 
     def _promise(self) -> tuple[Any, ...]:
-        policy = self.policy
-        return (policy.name, self.metric, self.target, self.warn_at, self.severity, policy.pause_when, self.hours)
+        name, pauses = self.policy.name, self.pause_when
+        return (name, self.metric, self.target, self.warn_at, self.severity, pauses, self.hours)
 
 
 class PolicySet:
@@ -55,12 +57,12 @@ class PolicySet:
         self.version = version  # a hash of the content
         self.policies = tuple(policies)  # in the order of the file
         self.calendars = dict(calendars)
-        if unknown := {policy.calendar for policy in self.policies} - self.calendars.keys():
+        if unknown := {name for policy in self.policies for name in policy.calendars} - self.calendars.keys():
             raise KeyError(", ".join(sorted(unknown)))
         self._ranked = sorted(self.policies, key=lambda policy: policy.precedence)
         self._index = _index(self._ranked)
         self._values = _values_read(self.policies)
-        self._made: dict[tuple[str, str, Span], Terms] = {}
+        self._made: dict[tuple[str, str, Span, str], Terms] = {}
         self._memo: dict[tuple[Any, ...], Mapping[str, tuple[Terms, ...]]] = {}
 
     @property
@@ -99,7 +101,8 @@ class PolicySet:
             for metric, target in policy.targets.items():
                 span = target.span(attributes)
                 if span is not None and (policy.combine_all or metric not in winners):
-                    chosen[metric] = (*chosen.get(metric, ()), self._terms(policy, metric, span))
+                    terms = self._terms(policy, metric, span, policy.calendar_of(metric).name(attributes))
+                    chosen[metric] = (*chosen.get(metric, ()), terms)
         return {metric: winners.get(metric, ()) + beside.get(metric, ()) for metric in (winners | beside)}
 
     def _candidates(self, attributes: Mapping[str, Any]) -> list[Policy]:
@@ -109,14 +112,14 @@ class PolicySet:
                 places.update(self._index.get((name, text), ()))
         return [self._ranked[place] for place in sorted(places)]
 
-    def _terms(self, policy: Policy, metric: str, span: Span) -> Terms:
-        key = (policy.name, metric, span)
+    def _terms(self, policy: Policy, metric: str, span: Span, calendar: str) -> Terms:
+        key = (policy.name, metric, span, calendar)
         made = self._made.get(key)
         if made is None:
             target = policy.targets[metric]
-            severity = target.severity or policy.severity
-            hours = self.calendars[policy.calendar]
-            made = self._made[key] = Terms(policy, metric, span, target.warn_at, severity, hours)
+            severity, pauses = target.severity or policy.severity, policy.pause_of(metric)
+            hours = self.calendars[calendar]
+            made = self._made[key] = Terms(policy, metric, span, target.warn_at, severity, pauses, calendar, hours)
         return made
 
 
@@ -136,8 +139,8 @@ def _values_read(policies: Iterable[Policy]) -> dict[str, frozenset[str]]:
     for policy in policies:
         for name, allowed in policy.applies_to.items():
             values.setdefault(name, set()).update(allowed)
-        for target in policy.targets.values():
-            for name, spans in target.by:
-                values.setdefault(name, set()).update(spans)
+        for metric, target in policy.targets.items():
+            for name, entries in (*target.by, *policy.calendar_of(metric).by):
+                values.setdefault(name, set()).update(entries)
     values.pop("kind", None)
     return {name: frozenset(known) for name, known in values.items()}

@@ -66,7 +66,7 @@ def _replayed(cycle: Cycle, terms: Terms, number: int, past: Past) -> Clock:
 
 def _standstills(cycle: Cycle, terms: Terms, past: Past) -> list[tuple[Instant, bool]]:
     # (instant, whether the clock stands still from then on), from the start of the cycle.
-    conditions = terms.policy.pause_when
+    conditions = terms.pause_when
     turns = []
     attributes = past.attributes
     for at, before in history(past.attributes, past.changes):

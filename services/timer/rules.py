@@ -29,7 +29,7 @@ class Rules:
 def rules_of(policies: PolicySet) -> Rules:
     """The rules of one version; made once, because versions never change."""
     named = {policy.name: policy for policy in policies.policies}
-    pauses = {name for policy in policies.policies for name in policy.pause_when}
+    pauses = {name for policy in policies.policies for conditions in policy.pauses for name in conditions}
     combines = any(policy.combine_all for policy in policies.policies)
     return Rules(policies, policies.version, named, policies.reads | pauses, _starting(policies), combines)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from services.timer.business_hours import BusinessHours
 from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
-from services.timer.conditions import matches
+from services.timer.conditions import Conditions, matches
 from services.timer.cycles import ABANDONED_BY, BY_NAME, STOPPED_BY, Ending, Occurrence
 from services.timer.item import Change, ItemState
 from services.timer.policy import Policy
@@ -48,7 +48,7 @@ class Step:
         self._started: Rules | None = None
         self._offers: Mapping[str, tuple[Terms, ...]] = {}
         self._offered: Rules | None = None
-        self._asked: Policy | None = None
+        self._asked: Conditions | None = None
         self._matches = False
 
     def result(self) -> ItemState:
@@ -145,8 +145,9 @@ class Step:
 
     def stands_still(self, metric: str, policy: Policy) -> bool:
         """Whether a clock of this metric stands still under this policy and the patched attributes."""
-        if policy is not self._asked:
-            self._asked, self._matches = policy, bool(policy.pause_when) and matches(policy.pause_when, self.attributes)
+        conditions = policy.pause_of(metric)
+        if conditions is not self._asked:
+            self._asked, self._matches = conditions, bool(conditions) and matches(conditions, self.attributes)
         return self._matches and BY_NAME[metric].pauses
 
     # Cycles

@@ -37,7 +37,7 @@ def _hold_clock(step: Step, place: int, clock: Clock) -> None:
     terms = _terms(clock, step.options(step.rules(clock.version), clock.metric))
     if terms is None:
         _leave_unmeasured(step, place, clock)
-    elif terms.policy.name == clock.policy and terms.target == clock.target:
+    elif (terms.policy.name, terms.target, terms.calendar) == (clock.policy, clock.target, clock.calendar):
         _pause_or_resume(step, place, clock)
     else:
         _change_terms(step, place, clock, terms)

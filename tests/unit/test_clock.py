@@ -13,7 +13,7 @@ from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, begin, counted, pause, resume, run_out, stop, take_up
 from services.timer.item import attributes_at, patched
 from services.timer.opening_times import HoursSpec, Window
-from services.timer.policy import Policy, Target, WarnAt
+from services.timer.policy import CalendarChoice, Policy, Target, WarnAt
 from services.timer.policy_set import Terms
 from services.timer.rulebook import Rulebook
 from shared.events import SECOND, Event, Instant, Span
@@ -27,8 +27,8 @@ ALWAYS = BusinessHours(HoursSpec("UTC", ((Window(0, 86_400),),) * 7))
 
 
 def started(hours: BusinessHours, start: Instant, target: Span, *warn_at: WarnAt) -> Clock:
-    policy = Policy("p", {}, "c", {"resolution": Target(target, warn_at=warn_at)})
-    terms = Terms(policy, "resolution", target, warn_at, "medium", hours)
+    policy = Policy("p", {}, CalendarChoice("c"), {"resolution": Target(target, warn_at=warn_at)})
+    terms = Terms(policy, "resolution", target, warn_at, "medium", {}, "c", hours)
     return begin(Cycle("resolution", start, "/desk", "1", "v1"), terms, 1)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.timer.business_hours import BusinessHours
 from services.timer.conditions import matches, texts
 from services.timer.opening_times import HoursSpec, Window
-from services.timer.policy import LEVELS, Policy, Target, WarnAt
+from services.timer.policy import LEVELS, CalendarChoice, Policy, Target, WarnAt
 from services.timer.policy_set import PolicySet, Terms
 from services.timer.rulebook import Rulebook
 from shared.events import SECOND
@@ -24,7 +24,7 @@ ALWAYS = BusinessHours(HoursSpec("UTC", ((Window(0, 86_400),),) * 7))
 def policy(name: str, applies_to: Mapping[str, Any] | None = None, **others: Any) -> Policy:
     """A policy with a target of one hour for resolution; conditions are one text or a set of them."""
     found = {key: frozenset((value,) if isinstance(value, str) else value) for key, value in (applies_to or {}).items()}
-    return Policy(name, found, "always", **{"targets": {"resolution": Target(HOUR)}, **others})
+    return Policy(name, found, CalendarChoice("always"), **{"targets": {"resolution": Target(HOUR)}, **others})
 
 
 def policy_set(*policies: Policy) -> PolicySet:

@@ -14,7 +14,7 @@ from services.timer.calendars import load_calendars
 from services.timer.opening_times import Region, Window
 from services.timer.policy import Policy, WarnAt
 from services.timer.policy_file import json_schema, load
-from services.timer.policy_model import parse_duration
+from services.timer.policy_values import parse_duration
 from shared.errors import BadDocument
 from shared.events import SECOND, parse_instant
 

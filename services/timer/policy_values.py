@@ -1,0 +1,72 @@
+"""The single values of a policy file: durations, warnings, and what attributes are compared with."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+
+from services.timer.calendar_file import one_or_list
+from services.timer.conditions import texts
+from services.timer.policy import WarnAt
+from shared.events import SECOND, Span
+
+_UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION: Final = "(?=[0-9])" + "".join(f"(?:([0-9]{{1,7}}){unit})?" for unit in _UNITS)
+_SHARE: Final = r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%"
+
+
+def parse_duration(text: object) -> Span:
+    """The span that a text like `45s`, `1h30m` or `2d` names; a day is 24 hours.
+
+    Raises:
+        ValueError: *text* is no such text.
+    """
+    found = re.fullmatch(_DURATION, text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(f"expected a duration like 45s, 30m, 4h, 2d or 1h30m, got {text!r}")
+    return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNITS.values(), strict=True)) * SECOND
+
+
+def parse_warn_at(text: object) -> WarnAt:
+    """The warning that a text like `80%` (of the target used up) or `15m_left` names.
+
+    Raises:
+        ValueError: *text* is no such text, or warns at the very start.
+    """
+    if isinstance(text, str) and (found := re.fullmatch(_SHARE, text)) and float(found[1]) > 0:
+        return WarnAt(text, share=float(found[1]) / 100)
+    if isinstance(text, str) and text.endswith("_left"):
+        return WarnAt(text, left=_some(parse_duration(text.removesuffix("_left"))))
+    raise ValueError(f"expected a share like 80%, above 0% and below 100%, or a time left like 15m_left, got {text!r}")
+
+
+def _some(span: Span) -> Span:
+    if span == 0:
+        raise ValueError("expected more than no time at all")
+    return span
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str | int | float):
+        return next(iter(texts(value)))
+    raise ValueError(f"expected a text, a number, true or false, got {value!r}")
+
+
+Duration = Annotated[
+    Span,
+    PlainValidator(lambda text: _some(parse_duration(text))),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["4h"]}),
+]
+Grace = Annotated[Span, PlainValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$"})]
+Warn = Annotated[
+    WarnAt,
+    PlainValidator(parse_warn_at),
+    WithJsonSchema({"type": "string", "pattern": f"^({_SHARE}|{_DURATION}_left)$", "examples": ["80%", "15m_left"]}),
+]
+Value = Annotated[str, PlainValidator(_as_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Values = Annotated[
+    list[Value], Field(min_length=1), BeforeValidator(one_or_list, json_schema_input_type=Value | list[Value])
+]
+Warnings = Annotated[list[Warn], BeforeValidator(one_or_list, json_schema_input_type=Warn | list[Warn])]
