@@ -15,10 +15,11 @@ POLICY_LABELS: Final = 50  # policies beyond these are counted together as `othe
 class Metrics:
     """The metrics of one process, on a registry of their own."""
 
-    def __init__(self, version: str, tzdata: str) -> None:
+    def __init__(self, version: str, tzdata: str, holidays: str = "") -> None:
         self.registry = CollectorRegistry()
         self._policies: set[str] = set()
-        Info("sla_build", "What runs here.", registry=self.registry).info({"version": version, "tzdata": tzdata})
+        build = {"version": version, "tzdata": tzdata, "holidays": holidays}
+        Info("sla_build", "What runs here, with which packages of calendar data.", registry=self.registry).info(build)
         self._of_ingest()
         self._of_the_timer()
         self._of_the_notifier()

@@ -7,14 +7,13 @@ from functools import partial
 from typing import Protocol
 
 import structlog
-import tzdata
 from fastapi import APIRouter
 
 from shared.configuration import CommonSettings
 from shared.lifecycle import Signals, freeze, run, together, watch_loop
 from shared.logs import configure
 from shared.metrics import Metrics
-from shared.version import VERSION
+from shared.version import HOLIDAYS, TZDATA, VERSION
 from shared.web import Health, application, listen, serve
 
 log = structlog.get_logger(__name__)
@@ -46,7 +45,7 @@ def run_alone(name: str, settings: CommonSettings, build: Callable[[Metrics], Se
 
 
 async def _alone(name: str, settings: CommonSettings, build: Callable[[Metrics], Service], signals: Signals) -> None:
-    metrics = Metrics(VERSION, tzdata.IANA_VERSION)
+    metrics = Metrics(VERSION, TZDATA, HOLIDAYS)
     sock = listen(settings.http_host, settings.http_port)
     service = build(metrics)
     health = Health({name: service.ready})

@@ -118,7 +118,7 @@ def _metrics() -> str:
     rows = []
     for family in metrics.registry.collect():
         suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
-        names = ", ".join(f"`{label}`" for label in labels.get(family.name, ("version", "tzdata")))
+        names = ", ".join(f"`{label}`" for label in labels.get(family.name, ("version", "tzdata", "holidays")))
         rows.append([f"`{family.name}{suffix}`", family.type, names, family.documentation])
     return _table("metric | type | labels | what it says", rows)
 

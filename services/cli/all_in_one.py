@@ -17,7 +17,6 @@ from random import Random
 from typing import Any, TextIO, TypeVar
 
 import structlog
-import tzdata
 
 from deploy.local import traffic
 from deploy.local.help_desk import Desk
@@ -48,7 +47,7 @@ from shared.lifecycle import Signals, freeze, together, unless, watch_loop
 from shared.lifecycle import run as run_until_stopped
 from shared.logs import configure
 from shared.metrics import Metrics
-from shared.version import VERSION
+from shared.version import HOLIDAYS, TZDATA, VERSION
 from shared.web import Health, application, serve
 
 log = structlog.get_logger(__name__)
@@ -154,7 +153,7 @@ async def _install(settings: TimerSettings, servers: Servers, *, traffic_topics:
 async def _services(
     plan: Plan, environment: Mapping[str, str], screen: Screen, *, signals: Signals, stack: AsyncExitStack
 ) -> Parts:
-    metrics = Metrics(VERSION, tzdata.IANA_VERSION)
+    metrics = Metrics(VERSION, TZDATA, HOLIDAYS)
     ingest = build_ingest(_settings(IngestSettings, environment, plan), metrics)
     timer = build_timer(_settings(TimerSettings, environment, plan), metrics)
     # The line of a delivered alert is its line on the console too, so that receiver has nothing to write.

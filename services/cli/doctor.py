@@ -13,7 +13,6 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
-import tzdata
 from pydantic_settings import BaseSettings
 from rich.console import Console
 from rich.table import Table
@@ -35,6 +34,7 @@ from shared.errors import BadDocument, PlazoError, Refused
 from shared.events import instant
 from shared.kafka.admin import Admin
 from shared.logs import configure
+from shared.version import TZDATA
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
@@ -68,7 +68,7 @@ async def _examine(environment: Mapping[str, str], topics: Path) -> list[Finding
     return [
         *kafka,
         *await _database(environment, partitions),
-        checks.time_zones_finding(tzdata.IANA_VERSION, datetime.now(UTC).date()),
+        checks.time_zones_finding(TZDATA, datetime.now(UTC).date()),
         _file("policies", environment.get("POLICIES"), _load_policies),
         _file("routes", environment.get("NOTIFY_ROUTES"), lambda path: routes_file.parse(read_text(path), str(path))),
     ]

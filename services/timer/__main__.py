@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-import tzdata
-
 from services.timer.service import TimerService
 from services.timer.settings import Settings
 from shared.configuration import load
@@ -23,9 +21,7 @@ _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 def build(settings: Settings, metrics: Metrics) -> TimerService:
     """The timer with this process's clock."""
-    return TimerService(
-        settings, metrics, monotonic_us=lambda: time.clock_gettime_ns(_CLOCK) // 1000, tzdata=tzdata.IANA_VERSION
-    )
+    return TimerService(settings, metrics, monotonic_us=lambda: time.clock_gettime_ns(_CLOCK) // 1000)
 
 
 def main(environment: Mapping[str, str]) -> int:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol, runtime_checkable
 
 from pydantic import (
     AfterValidator,
@@ -17,10 +17,12 @@ from pydantic import (
     Field,
     PlainValidator,
     Tag,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
+from services.timer.calendar_data import NO_DATA, CalendarData
 from services.timer.opening_times import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -91,8 +93,20 @@ def _seconds(parts: list[int]) -> int | None:
     return total if minutes < 60 and seconds < 60 and total <= 86_400 else None
 
 
-def _known_zone(name: str) -> str:
-    if name not in time_zones():
+@runtime_checkable
+class WithData(Protocol):
+    """A context of validation that knows of zones and holidays beside the installed packages."""
+
+    data: CalendarData | None
+
+
+def _kept(info: ValidationInfo) -> CalendarData:
+    # What a version was made with is known, though a later release of a package may have dropped the name.
+    return (info.context.data if isinstance(info.context, WithData) else None) or NO_DATA
+
+
+def _known_zone(name: str, info: ValidationInfo) -> str:
+    if name not in time_zones() and name not in _kept(info).zones:
         raise ValueError(f"expected the name of a time zone like Europe/Madrid, got {name!r}")
     return name
 
@@ -157,7 +171,9 @@ class RegionModel(BaseModel):
     subdivision: str | None = Field(None, description="ISO 3166-2 code of the subdivision without the country, like MD")
 
     @model_validator(mode="after")
-    def _known(self) -> RegionModel:
+    def _known(self, info: ValidationInfo) -> RegionModel:
+        if _kept(info).has_region(self.country, self.subdivision):
+            return self
         for region in (Region(self.country), Region(self.country, self.subdivision)):
             try:
                 public_holidays(region, 2026)

@@ -24,6 +24,7 @@ class StoredVersion(NamedTuple):
     version: str
     effective_from: Instant
     files: Mapping[str, str]  # name -> text
+    calendar_data: str | None  # JSON; None: registered before it was kept
 
 
 class LeaseStore:
@@ -150,26 +151,30 @@ class LeaseStore:
             await connection.execute("UPDATE timer.lease SET next_offset = NULL, epoch = epoch + 1")
         return True
 
-    async def register_version(self, version: StoredVersion, tzdata: str) -> None:
+    async def register_version(self, version: StoredVersion) -> None:
         """Let a version of the policies take effect, unless it is the one that is in force last anyway."""
         async with self._connection("store a policy version") as connection, connection.transaction():
             await connection.execute("LOCK TABLE timer.policy_version IN SHARE ROW EXCLUSIVE MODE")
             await connection.execute(
-                "INSERT INTO timer.policy_version (version, effective_from, files, tzdata) SELECT $1, $2, $3, $4"
+                "INSERT INTO timer.policy_version (version, effective_from, files, calendar_data) SELECT $1, $2, $3, $4"
                 " WHERE $1 IS DISTINCT FROM"
                 " (SELECT version FROM timer.policy_version ORDER BY effective_from DESC LIMIT 1)",
                 version.version,
                 version.effective_from,
                 json.dumps(version.files),
-                tzdata,
+                version.calendar_data,
             )
 
     async def versions(self, known: Sequence[Instant]) -> list[StoredVersion]:
         """The policy versions whose instant of taking effect is not *known* yet, the earliest first."""
         async with self._connection("read policy versions") as connection:
             rows = await connection.fetch(
-                "SELECT version, effective_from, files::text AS files FROM timer.policy_version"
+                "SELECT version, effective_from, files::text AS files, calendar_data::text AS calendar_data"
+                " FROM timer.policy_version"
                 " WHERE effective_from <> ALL($1::bigint[]) ORDER BY effective_from",
                 list(known),
             )
-        return [StoredVersion(row["version"], row["effective_from"], json.loads(row["files"])) for row in rows]
+        return [
+            StoredVersion(row["version"], row["effective_from"], json.loads(row["files"]), row["calendar_data"])
+            for row in rows
+        ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from importlib import resources
+from io import BytesIO
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from shared.events import SECOND, Instant, Span
 
 FIRST_YEAR: Final = 1900  # no calendar reaches further back, so that no question can cost more than three centuries
 LAST_YEAR: Final = 2199
+KEPT_YEARS: Final = range(2000, 2050)  # whose public holidays a version of the policies keeps
 _DAY_S: Final = 86_400
 DAY: Final[Span] = _DAY_S * SECOND
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # a local time, to which a zone is given later
@@ -36,7 +38,7 @@ class Region:
     """A place whose public holidays close a calendar."""
 
     country: str  # ISO 3166-1 alpha-2
-    subdivision: str | None = None
+    subdivision: str | None = None  # ISO 3166-2 without the country
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class HoursSpec:
     holidays: frozenset[date] = frozenset()
     regions: frozenset[Region] = frozenset()
     exceptions: Mapping[date, Day] = field(default_factory=dict)  # replace the hours of a day, holiday or not
+    # What it is computed with: of what is not given, the installed packages know.
+    zone_rules: bytes | None = None  # TZif
+    public_holidays: Mapping[Region, frozenset[date]] = field(default_factory=dict)  # all of KEPT_YEARS
 
     @cached_property
     def ever_opens(self) -> bool:
@@ -63,14 +68,14 @@ class HoursSpec:
         """The windows that belong to a local day, those that run into the next one among them."""
         if day in self.exceptions:
             return self.exceptions[day]
-        closed = day in self.holidays or any(day in public_holidays(region, day.year) for region in self.regions)
+        closed = day in self.holidays or any(self._is_public_holiday(day, region) for region in self.regions)
         return () if closed else self.week[day.weekday()]
 
     def intervals(self, since: Instant, until: Instant) -> list[list[Instant]]:
         """The open time in `[since, until)` as [open, close) pairs in order that neither touch nor overlap."""
         # A margin for windows over midnight, for offsets from UTC, and for zones that skip a day.
         days = range((since - 3 * DAY) // DAY, (until + 3 * DAY) // DAY)
-        zone = time_zone(self.time_zone)
+        zone = time_zone(self.time_zone, self.zone_rules)
         merged: list[list[Instant]] = []
         for opened, closed in sorted(pair for day in days for pair in self._opened(day, zone)):
             start, end = max(opened, since), min(closed, until)
@@ -80,6 +85,10 @@ class HoursSpec:
                 merged.append([start, end])
         return merged
 
+    def _is_public_holiday(self, day: date, region: Region) -> bool:
+        kept = self.public_holidays.get(region) if day.year in KEPT_YEARS else None
+        return day in (public_holidays(region, day.year) if kept is None else kept)
+
     def _opened(self, day: int, zone: ZoneInfo) -> Iterator[tuple[Instant, Instant]]:
         for window in self.windows(date.fromordinal(_EPOCH_DAY + day)):
             opened, closed = _utc(day, window.start, zone), _utc(day, window.end, zone)
@@ -87,17 +96,26 @@ class HoursSpec:
                 yield opened, closed
 
 
-@lru_cache
-def time_zone(name: str) -> ZoneInfo:
-    """The time zone of that name, from the tzdata package, so that every machine has the same rules.
+@lru_cache(maxsize=1024)
+def time_zone(name: str, rules: bytes | None = None) -> ZoneInfo:
+    """The time zone of that name, with these rules (TZif), else with the installed ones.
+
+    Raises:
+        KeyError: there is no such zone.
+    """
+    return ZoneInfo.from_file(BytesIO(zone_rules(name) if rules is None else rules), key=name)
+
+
+@lru_cache(maxsize=1024)
+def zone_rules(name: str) -> bytes:
+    """The rules (TZif) of the zone of that name, from the tzdata package, so that every machine has the same.
 
     Raises:
         KeyError: there is no such zone.
     """
     if name not in time_zones():
         raise KeyError(name)
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-        return ZoneInfo.from_file(file, key=name)
+    return resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
 
 
 @lru_cache

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from services.timer.calendar_data import decode, encode
 from services.timer.lease_store import StoredVersion
 from services.timer.policy_file import load
 from services.timer.policy_set import PolicySet
@@ -25,7 +26,7 @@ ALWAYS: Final[Instant] = -(2**62)
 class Versions(Protocol):
     """What is kept of policies in the database."""
 
-    async def register_version(self, version: StoredVersion, tzdata: str) -> None:
+    async def register_version(self, version: StoredVersion) -> None:
         """Let a version take effect."""
 
     async def versions(self, known: Sequence[Instant]) -> list[StoredVersion]:
@@ -35,11 +36,10 @@ class Versions(Protocol):
 class Policies:
     """The rulebook of this process, kept up with the database."""
 
-    def __init__(self, store: Versions, folder: Path, *, now: Callable[[], Instant], tzdata: str) -> None:
+    def __init__(self, store: Versions, folder: Path, *, now: Callable[[], Instant]) -> None:
         self._store = store
         self._folder = folder
         self._now = now
-        self._tzdata = tzdata
         self._known: dict[Instant, PolicySet] = {}
         self._rulebook: Rulebook | None = None
         self._owed = False  # files were to be registered, and the database did not answer
@@ -62,7 +62,8 @@ class Policies:
         await self.look()
         first = not self._known
         effective_from = ALWAYS if first else self._now() + LEAD
-        await self._store.register_version(StoredVersion(policies.version, effective_from, files), self._tzdata)
+        data = encode(policies.calendar_data)
+        await self._store.register_version(StoredVersion(policies.version, effective_from, files, data))
         await self.look()
 
     async def start(self) -> None:
@@ -93,10 +94,13 @@ class Policies:
     async def look(self) -> None:
         """Take over versions that any process registered."""
         for stored in await self._store.versions(list(self._known)):
-            made = load(dict(stored.files))
-            # Named as it was registered: here the hash may differ, by another version of the tz database.
-            self._known[stored.effective_from] = PolicySet(stored.version, made.policies, made.calendars)
-            log.info("policies loaded", version=stored.version, effective_from=stored.effective_from)
+            self._known[stored.effective_from] = made = _made(stored)
+            log.info(
+                "policies loaded",
+                version=made.version,
+                effective_from=stored.effective_from,
+                calendar_data=made.calendar_data.name,
+            )
         if self._known:
             self._rulebook = Rulebook(tuple(sorted(self._known.items(), key=lambda item: item[0])))
 
@@ -110,6 +114,13 @@ class Policies:
         except Unavailable as exc:
             log.warning("policies wait", error=str(exc))
         return LOOK_S
+
+
+def _made(stored: StoredVersion) -> PolicySet:
+    # Named as it was registered, whatever a later release of this program makes of the hash.
+    data = None if stored.calendar_data is None else decode(stored.calendar_data)
+    made = load(dict(stored.files), data=data)
+    return PolicySet(stored.version, made.policies, made.calendars, made.calendar_data)
 
 
 def read_files(path: Path) -> Mapping[str, str]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
-from importlib.metadata import version as installed_version
 from typing import Any
 
-import tzdata
-
 from services.timer.business_hours import BusinessHours
+from services.timer.calendar_data import CalendarData, installed_data
 from services.timer.calendar_file import canonical
 from services.timer.calendars import Written, inherit, names, unopened
 from services.timer.policy import Policy
@@ -22,7 +20,7 @@ from shared.errors import BadDocument, Problem
 from shared.events import Instant
 
 
-def load(files: Mapping[str, str], *, now: Instant | None = None) -> PolicySet:
+def load(files: Mapping[str, str], *, now: Instant | None = None, data: CalendarData | None = None) -> PolicySet:
     """The policies in *files* (name -> text, YAML or JSON), which together make one set.
 
     A policy may name a calendar of another file. The order of the policies is that of the files' names, then that in
@@ -31,26 +29,31 @@ def load(files: Mapping[str, str], *, now: Instant | None = None) -> PolicySet:
     Args:
         files: name -> text.
         now: within 400 days of it every calendar must have open time; without it, at any time.
+        data: what to compute the calendars with; unless given, what the installed packages say.
 
     Raises:
         BadDocument: with every problem in every file, each with file, line, field and what was expected.
     """
     documents, problems = read_all(files)
     known = names(documents, problems)
-    surroundings = Surroundings(None if problems else known)
+    surroundings = Surroundings(None if problems else known, data)
     read: list[tuple[Document, PolicyFile]] = []
     for document in documents:
         try:
             read.append((document, validate(document, PolicyFile, surroundings)))
         except BadDocument as exc:
             problems.extend(exc.problems)
-    calendars = _business_hours(_calendars_of(read), known, problems, now)
+    written = _calendars_of(read)
+    specs, wrong = inherit(written, known)
+    data = installed_data(specs.values()) if data is None else data
+    calendars = {name: BusinessHours(data.given_to(spec)) for name, spec in specs.items()}
+    problems += [*wrong, *unopened(written, calendars, now)]
     if not problems and not any(file.policies for _, file in read):
         problems.append(Problem(next(iter(sorted(files)), "policies"), 1, "policies", "expected at least one policy"))
     if problems:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.file, problem.line)))
     policies = _policies_of(read)
-    return PolicySet(_version(policies, calendars), policies, calendars)
+    return PolicySet(_version(policies, calendars, data), policies, calendars, data)
 
 
 def json_schema() -> dict[str, Any]:
@@ -62,28 +65,17 @@ def _calendars_of(read: list[tuple[Document, PolicyFile]]) -> dict[str, Written]
     return {name: Written(document, model) for document, file in read for name, model in file.calendars.items()}
 
 
-def _business_hours(
-    written: Mapping[str, Written], known: Collection[str], problems: list[Problem], now: Instant | None
-) -> dict[str, BusinessHours]:
-    specs, wrong = inherit(written, known)
-    hours = {name: BusinessHours(spec) for name, spec in specs.items()}
-    problems += [*wrong, *unopened(written, hours, now)]
-    return hours
-
-
 def _policies_of(read: list[tuple[Document, PolicyFile]]) -> list[Policy]:
     models = [model for _, file in read for model in file.policies]
     return [model.policy(order) for order, model in enumerate(models)]
 
 
-def _version(policies: list[Policy], calendars: Mapping[str, BusinessHours]) -> str:
+def _version(policies: list[Policy], calendars: Mapping[str, BusinessHours], data: CalendarData) -> str:
     # What else decides about open hours belongs to the content: the rules of time zones and of public holidays.
-    regions = any(hours.spec.regions for hours in calendars.values())
     content = {
         "calendars": {name: canonical(hours.spec) for name, hours in calendars.items()},
         "policies": [_canonical(policy) for policy in policies],
-        "tzdata": tzdata.IANA_VERSION,
-        "holidays": installed_version("holidays") if regions else None,
+        "calendar_data": data.fingerprint,
     }
     return sha256(json.dumps(content, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
 

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from services.timer.calendar_data import CalendarData
 from services.timer.calendar_file import AnyCalendar
 from services.timer.conditions import Conditions
 from services.timer.policy import CalendarChoice, OnChange, OnReopen, Policy, Target
@@ -41,6 +42,7 @@ class Surroundings:
     """What a policy must know of the other places and files while it is checked."""
 
     calendars: frozenset[str] | None  # None: some file cannot be read, so nobody knows
+    data: CalendarData | None = None  # knows zones and holidays beside the installed packages
     policies: set[str] = field(default_factory=set)  # the names met so far
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.timer.business_hours import BusinessHours
+from services.timer.calendar_data import NO_DATA, CalendarData
 from services.timer.conditions import Conditions, texts
 from services.timer.policy import LEVELS, Policy, WarnAt
 from shared.events import Severity, Span
@@ -48,7 +49,13 @@ class Terms:
 class PolicySet:
     """One immutable version of the policies and their calendars."""
 
-    def __init__(self, version: str, policies: Iterable[Policy], calendars: Mapping[str, BusinessHours]) -> None:
+    def __init__(
+        self,
+        version: str,
+        policies: Iterable[Policy],
+        calendars: Mapping[str, BusinessHours],
+        calendar_data: CalendarData = NO_DATA,
+    ) -> None:
         """A set whose policies name only calendars in *calendars*.
 
         Raises:
@@ -57,6 +64,7 @@ class PolicySet:
         self.version = version  # a hash of the content
         self.policies = tuple(policies)  # in the order of the file
         self.calendars = dict(calendars)
+        self.calendar_data = calendar_data  # what the calendars are computed with
         if unknown := {name for policy in self.policies for name in policy.calendars} - self.calendars.keys():
             raise KeyError(", ".join(sorted(unknown)))
         self._ranked = sorted(self.policies, key=lambda policy: policy.precedence)

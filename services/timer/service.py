@@ -48,14 +48,14 @@ CHECK_S = 30.0
 class TimerService:
     """One timer process, or the timer's share of an all-in-one process."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, *, monotonic_us: Callable[[], int], tzdata: str) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, *, monotonic_us: Callable[[], int]) -> None:
         self._settings = settings
         self._metrics = metrics
         self.database = Database(settings.database_url.get_secret_value())
         self._leases = LeaseStore(self.database)
         self._store = TimerStore(self.database)
         self._time = Timekeeper(monotonic_us, self._leases.now)
-        self._policies = Policies(self._leases, settings.policies, now=self._time.now, tzdata=tzdata)
+        self._policies = Policies(self._leases, settings.policies, now=self._time.now)
         self._producer = Producer(settings.connection, "timer")
         self._feeder = Producer(settings.connection, "timer-clocks")
         self._reader = Reader(settings.connection, settings.topics.events, "timer")
