@@ -180,6 +180,7 @@ class BreachEvent(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True
     policy: str
     policy_version: str
     calendar: str
+    calendar_data: str = ""  # the packages that the calendar is computed with: `tzdata 2026f, holidays 0.109`
     severity: Severity
     target_s: float
     elapsed_s: float  # business seconds at the instant of this event

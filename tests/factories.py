@@ -33,6 +33,7 @@ def breach_event(**changes: Any) -> BreachEvent:
         "policy": "standard-tickets",
         "policy_version": "v1",
         "calendar": "madrid",
+        "calendar_data": "tzdata 2026f, holidays 0.109",
         "severity": "high",
         "target_s": 14_400.0,
         "elapsed_s": 14_400.0,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -51,6 +52,7 @@ class Firing:
     evidence_through: Instant  # everything that happened up to it has been read
     detected_at: Instant
     late_evidence_possible: bool = False
+    calendar_data: Mapping[str, str] = field(default_factory=dict)  # a version of the policies -> what it is made with
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ def _common(occasion: Occasion, told: Broken, at: Instant) -> dict[str, Any]:
         "policy": told.policy,
         "policy_version": told.version,
         "calendar": told.calendar,
+        "calendar_data": firing.calendar_data.get(told.version, ""),
         "severity": told.severity,
         "target_s": told.target / SECOND,
         "elapsed_s": told.elapsed / SECOND,

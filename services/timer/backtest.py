@@ -134,7 +134,8 @@ class _VirtualTimer:
 
     def _publish(self, item: str, evidence: Instant, detected_at: Instant) -> None:
         told = self._ledgers.get(item, ledger.EMPTY)
-        self._ledgers[item], found = ledger.outputs(item, self._states[item], told, Firing(evidence, detected_at))
+        firing = Firing(evidence, detected_at, calendar_data=self._rulebook.calendar_data)
+        self._ledgers[item], found = ledger.outputs(item, self._states[item], told, firing)
         self.outputs += found
 
     def _plan(self, item: str) -> None:

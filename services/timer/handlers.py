@@ -114,7 +114,7 @@ class Timer:
                 continue
             await self._load(holding, keys)
             if not holding.lost:
-                firing = Firing(evidence.through, self._now(), evidence.late_possible)
+                firing = Firing(evidence.through, self._now(), evidence.late_possible, self._rulebook().calendar_data)
                 for key in keys:
                     self._fire(holding, key, firing)
             await asyncio.sleep(0)  # let leases be renewed, however much is due
@@ -232,7 +232,8 @@ class Timer:
     def _settle(self, draft: Draft, holding: Holding, held: Held) -> None:
         """Publish the corrections that are owed at once, and note when the item is due next."""
         if ledger.contradicted(held.state, held.ledger):
-            firing = Firing(held.ledger.evidence_through, self._now(), late_evidence_possible=False)
+            through, data = held.ledger.evidence_through, self._rulebook().calendar_data
+            firing = Firing(through, self._now(), late_evidence_possible=False, calendar_data=data)
             held.ledger, outputs = ledger.outputs(held.key, held.state, held.ledger, firing)
             for output in outputs:
                 self._publish(draft, holding, held, output, detected_at=firing.detected_at)

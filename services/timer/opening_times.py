@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from importlib import resources
 from io import BytesIO
 from typing import Final
+from warnings import catch_warnings, simplefilter
 from zoneinfo import ZoneInfo
 
 from shared.events import SECOND, Instant, Span
@@ -134,7 +135,10 @@ def public_holidays(region: Region, year: int) -> frozenset[date]:
     # Half of a short command's start would go into it, and most calendars name no country.
     from holidays import country_holidays  # noqa: PLC0415  # as said above
 
-    return frozenset(country_holidays(region.country, subdiv=region.subdivision, years=year))
+    with catch_warnings():
+        # Of some countries it knows a few decades only, and says so at every other year: India's end in 2035.
+        simplefilter("ignore", UserWarning)
+        return frozenset(country_holidays(region.country, subdiv=region.subdivision, years=year))
 
 
 def _utc(day: int, seconds: int, zone: ZoneInfo) -> Instant:

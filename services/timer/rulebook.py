@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.timer.policy_set import PolicySet
 from shared.events import Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rulebook:
     """The versions of the policies over time: which one a clock that starts at an instant takes."""
 
@@ -21,6 +23,11 @@ class Rulebook:
             return self.versions[0][1]
         place = bisect_right(self.versions, instant, key=lambda version: version[0])
         return self.versions[max(place - 1, 0)][1]
+
+    @cached_property
+    def calendar_data(self) -> Mapping[str, str]:
+        """Version -> the packages that its calendars are computed with."""
+        return {policies.version: policies.calendar_data.name for _, policies in self.versions}
 
     def version(self, version: str) -> PolicySet:
         """The version with this hash.

@@ -19,6 +19,7 @@ from services.cli.topics_file import PATH, read
 from services.ingest.sources import canonical
 from services.timer import fold, ledger
 from services.timer.backtest import Arrival, published_of
+from services.timer.calendar_data import INSTALLED
 from services.timer.clock_record import clock_records
 from services.timer.ledger import Output
 from services.timer.policy_file import load
@@ -210,12 +211,13 @@ def test_what_the_timer_publishes_is_as_the_document_says(told: list[Output]) ->
         )
         assert faults(MESSAGES[names[output.type]]["headers"], texts(headers)) == []
         assert faults(MESSAGES[names[output.type]]["payload"], msgspec.to_builtins(event)) == []
+        assert event.calendar_data == INSTALLED
 
 
 def test_the_examples_of_breaches_are_published_of_the_example_events(told: list[Output]) -> None:
     # The version of the policies changes with the rules of time zones and holidays, which come from outside.
     def content(payload: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in payload.items() if name != "policy_version"}
+        return {name: value for name, value in payload.items() if name not in {"policy_version", "calendar_data"}}
 
     published = {output.event_id: content(msgspec.to_builtins(output.event)) for output in told}
     for _, example in examples(*BREACHES):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.timer import fold, ledger
+from services.timer.calendar_data import INSTALLED
 from services.timer.evidence import Evidence
 from services.timer.handlers import Timer, held_of
 from services.timer.holdings import Deadline, Held, Holding, Holdings, open_clocks
@@ -341,6 +342,7 @@ async def test_late_evidence_takes_a_breach_back_in_the_same_write_set() -> None
     assert desk.published()[2:] == ["breach.retracted first_response"]
     assert desk.breaches()[2].breach_id == desk.breaches()[1].breach_id
     assert [breach.sequence for breach in desk.breaches()] == [1, 2, 3]
+    assert {breach.calendar_data for breach in desk.breaches()} == {INSTALLED}
 
 
 async def test_evidence_that_may_be_incomplete_is_marked() -> None:
