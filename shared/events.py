@@ -32,6 +32,7 @@ BreachType = Literal[
     "sla.breach.cancelled.v1",
     "sla.breach.retracted.v1",
 ]
+SilenceType = Literal["sla.source.silent.v1"]
 
 CREATIONS: Final = frozenset({"ticket.created", "chat.started", "call.queued"})
 SNAPSHOTS: Final = frozenset({"ticket.snapshot", "chat.snapshot", "call.snapshot"})
@@ -196,6 +197,25 @@ class BreachEvent(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True
     sequence: int  # of the item's published events, from 1, without gaps
     attributes: dict[str, Any]
     explanation: list[CountedSpan] = []
+
+
+class SourceSilence(msgspec.Struct, frozen=True, kw_only=True):
+    """The `data` of a `sla.source.silent.v1` on `sla.breaches.v1`. Instants are RFC 3339 in UTC."""
+
+    tenant: str
+    source: str  # the CloudEvents `source` that has gone quiet
+    severity: Severity
+    last_event_at: str  # when the last new event of it arrived, to the second
+    quiet_s: float  # since then, in seconds that count: Plazo could hear, and its calendar was open
+    allowed_s: float  # how long it may be quiet, in such seconds
+    usual_gap_s: float | None  # between two events, where that is learned; None where the silence is configured
+    detected_at: str
+    evidence_through: str
+
+    @property
+    def key(self) -> str:
+        """The record's key and subject: `tenant/source/name`."""
+        return f"{self.tenant}/source/{self.source}"
 
 
 class ClockState(msgspec.Struct, frozen=True, kw_only=True):

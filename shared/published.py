@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.events import BreachType, Headers, Instant, rfc3339
+from shared.events import BreachType, Headers, Instant, SourceSilence, rfc3339
 
 SOURCE = b"/plazo/timer"
 
@@ -10,6 +10,11 @@ SOURCE = b"/plazo/timer"
 def breach_headers(*, event_id: str, event_type: BreachType, item: str, tenant: str, time: Instant) -> Headers:
     """The headers of a record on `sla.breaches.v1`."""
     return _headers(event_id, event_type, item, tenant, time)
+
+
+def silence_headers(*, event_id: str, silence: SourceSilence, time: Instant) -> Headers:
+    """The headers of a record on `sla.breaches.v1` that tells of a source gone quiet."""
+    return _headers(event_id, "sla.source.silent.v1", silence.key, silence.tenant, time)
 
 
 def clock_headers(*, clock: str, revision: int, item: str, tenant: str, time: Instant) -> Headers:

@@ -9,9 +9,19 @@ import msgspec
 
 from services.notifier.delivery import Alert, Delivery, delivery_id
 from services.timer.write_set import HistoryRow, ItemRow, Move, OutboxRow, WriteSet, pack_headers
-from shared.breach_records import BreachRecord
-from shared.events import BreachEvent, BreachType, Event, Headers, Instant, instant, moment, parse_instant
-from shared.published import breach_headers
+from shared.breach_records import BreachRecord, PublishedRecord, SilenceRecord
+from shared.events import (
+    BreachEvent,
+    BreachType,
+    Event,
+    Headers,
+    Instant,
+    SourceSilence,
+    instant,
+    moment,
+    parse_instant,
+)
+from shared.published import breach_headers, silence_headers
 
 DUE = parse_instant("2026-01-05T12:00:00Z")
 BREACH_ID = "0d1b4a4e-6c7f-5a55-9d7c-2f0a54a9a001"
@@ -56,6 +66,29 @@ def breach(
     return BreachRecord(event_id, event_type, moment(at), breach_event(**changes))
 
 
+def silence(event_id: str = "silence-1", at: Instant = DUE, **changes: Any) -> SilenceRecord:
+    """A source that usually speaks each minute, and said nothing for the ten minutes before noon."""
+    fields = {
+        "tenant": "default",
+        "source": "/helpdesk",
+        "severity": "high",
+        "last_event_at": "2026-01-05T11:50:00Z",
+        "quiet_s": 600.0,
+        "allowed_s": 600.0,
+        "usual_gap_s": 60.0,
+        "detected_at": "2026-01-05T12:00:01Z",
+        "evidence_through": "2026-01-05T12:00:00Z",
+        **changes,
+    }
+    return SilenceRecord(event_id, "sla.source.silent.v1", moment(at), SourceSilence(**fields))
+
+
+def silence_record(found: SilenceRecord) -> tuple[bytes, bytes, Headers]:
+    """(key, value, headers) as the timer publishes *found*."""
+    headers = silence_headers(event_id=found.id, silence=found.data, time=instant(found.time))
+    return found.key.encode(), msgspec.json.encode(found.data), headers
+
+
 def breach_record(found: BreachRecord) -> tuple[bytes, bytes, Headers]:
     """(key, value, headers) as the timer publishes *found*."""
     headers = breach_headers(
@@ -68,7 +101,7 @@ def breach_record(found: BreachRecord) -> tuple[bytes, bytes, Headers]:
     return found.data.item.encode(), msgspec.json.encode(found.data), headers
 
 
-def delivery(found: BreachRecord | None = None, **changes: Any) -> Delivery:
+def delivery(found: PublishedRecord | None = None, **changes: Any) -> Delivery:
     """A delivery of *found* that has not been attempted."""
     found = found or breach()
     alert = Alert("default", "team", "webhook", "route default takes everything")
@@ -78,7 +111,7 @@ def delivery(found: BreachRecord | None = None, **changes: Any) -> Delivery:
         "receiver": alert.receiver,
         "channel": alert.channel,
         "reason": alert.reason,
-        "breach": found,
+        "record": found,
         "created_at": DUE,
         **changes,
     }

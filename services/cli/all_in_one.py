@@ -175,7 +175,7 @@ async def _services(
         partial(notifier.run, signals),
         partial(serve, app, plan.sock, signals.stop),
         partial(watch_loop, metrics, "all", signals.stop),
-        partial(follow, breaches, screen.breach, signals.stop),
+        partial(follow, breaches, screen.published, signals.stop),
     ]
     return Parts(ingest, others, Signals(hangup=signals.hangup))
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import structlog
 
-from shared.breach_records import BreachRecord, decode_breach
+from shared.breach_records import PublishedRecord, decode_published
 from shared.errors import BadRecord, Refused, Unavailable
 from shared.kafka.connection import Connection, Place
 from shared.kafka.offsets import Offsets
@@ -45,8 +45,8 @@ async def open_breaches(connection: Connection, topic: str, start: Start) -> Rea
     return reader
 
 
-async def follow(reader: Reader, show: Callable[[BreachRecord], None], stop: asyncio.Event) -> None:
-    """Show every breach that is published until *stop*; what cannot be read is logged and passed over."""
+async def follow(reader: Reader, show: Callable[[PublishedRecord], None], stop: asyncio.Event) -> None:
+    """Show everything that is published until *stop*; what cannot be read is logged and passed over."""
     while not stop.is_set():
         try:
             polled = await reader.poll(POLL_MS, _MOST)
@@ -57,6 +57,6 @@ async def follow(reader: Reader, show: Callable[[BreachRecord], None], stop: asy
         for records in polled.values():
             for record in records:
                 try:
-                    show(decode_breach(record.headers, record.value))
+                    show(decode_published(record.headers, record.value))
                 except BadRecord as exc:
-                    log.warning("a breach cannot be read", offset=record.offset, error=str(exc))
+                    log.warning("a record cannot be read", offset=record.offset, error=str(exc))

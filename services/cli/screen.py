@@ -8,9 +8,9 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from services.cli.lines import breach_line, delivered_line
+from services.cli.lines import delivered_line, published_line
 from services.notifier.delivery import Delivery, Outcome
-from shared.breach_records import BreachRecord
+from shared.breach_records import PublishedRecord
 from shared.events import Instant
 
 _REMEMBERED: Final = 10_000  # events shown already; an alert arrives within so many
@@ -33,15 +33,15 @@ class Screen:
             self._console.print(Text.assemble((f"{name:<12}", "dim"), value))
         self._console.print()
 
-    def breach(self, breach: BreachRecord) -> None:
-        """Show something that happened to a clock."""
-        if breach.id in self._shown:
+    def published(self, record: PublishedRecord) -> None:
+        """Show something that happened to a clock or a source."""
+        if record.id in self._shown:
             return
-        self._shown[breach.id] = None
+        self._shown[record.id] = None
         if len(self._shown) > _REMEMBERED:
             del self._shown[next(iter(self._shown))]
-        if not self._left_over(breach.data.id):
-            self._console.print(breach_line(breach))
+        if not self._left_over(record.name):
+            self._console.print(published_line(record))
         elif not self._quiet:
             self._quiet = True
             self._console.print(
@@ -50,6 +50,6 @@ class Screen:
 
     def delivered(self, delivery: Delivery, _outcome: Outcome) -> None:
         """Show an alert that arrived."""
-        self.breach(delivery.breach)
-        if not self._left_over(delivery.breach.data.id):
+        self.published(delivery.record)
+        if not self._left_over(delivery.record.name):
             self._console.print(delivered_line(delivery, self._now()))

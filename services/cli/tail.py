@@ -1,4 +1,4 @@
-"""`./plazo tail`: what happens to clocks, live."""
+"""`./plazo tail`: what happens to clocks and sources, live."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import msgspec
 import typer
 
 from services.cli.following import Start, follow, open_breaches
-from services.cli.lines import breach_line, cloud_event
+from services.cli.lines import cloud_event, published_line
 from services.cli.running import load_here, runs
 from services.cli.terminal import Terminal, drop_output
 from services.notifier.routing import TYPE_NAMES
-from shared.breach_records import BreachRecord
+from shared.breach_records import PublishedRecord
 from shared.configuration import CommonSettings
 from shared.lifecycle import Signals, run
 from shared.logs import configure
@@ -28,23 +28,23 @@ _LOOK_S: Final = 0.5
 _ENCODER: Final = msgspec.json.Encoder()
 _TYPES: Final = {short: full for full, short in TYPE_NAMES.items()}
 
-Show = Callable[[BreachRecord], None]
+Show = Callable[[PublishedRecord], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which breaches are shown."""
+    """Which records are shown."""
 
     types: frozenset[str] = frozenset()  # full names; none means all
     item: str | None = None  # a pattern with * and ?, of the whole key or of the item's id alone
 
-    def takes(self, breach: BreachRecord) -> bool:
-        """Whether *breach* is one of them."""
-        if self.types and breach.type not in self.types:
+    def takes(self, record: PublishedRecord) -> bool:
+        """Whether *record* is one of them."""
+        if self.types and record.type not in self.types:
             return False
         if self.item is None:
             return True
-        return fnmatchcase(breach.data.item if "/" in self.item else breach.data.id, self.item)
+        return fnmatchcase(record.key if "/" in self.item else record.name, self.item)
 
 
 def wanted_types(names: Sequence[str]) -> frozenset[str]:
@@ -72,7 +72,7 @@ def tail(
     ] = False,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", help="warning, breached, stopped, cancelled or retracted; may be given several times."),
+        typer.Option("--type", help=f"{', '.join(_TYPES)}; may be given several times."),
     ] = None,
     item: Annotated[
         str | None, typer.Option(help="An item's id or its key tenant/kind/id; * and ? stand for anything.")
@@ -97,7 +97,7 @@ def tail(
         reader = await open_breaches(settings.connection, settings.topics.breaches, start)
         watching = asyncio.create_task(_stop_with_the_run(signals.stop)) if found else None
         try:
-            await follow(reader, lambda breach: show(breach) if wanted.takes(breach) else None, signals.stop)
+            await follow(reader, lambda record: show(record) if wanted.takes(record) else None, signals.stop)
         finally:
             if watching:
                 watching.cancel()
@@ -119,10 +119,10 @@ async def _stop_with_the_run(stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _show_json(breach: BreachRecord) -> None:
-    sys.stdout.write(_ENCODER.encode(cloud_event(breach)).decode() + "\n")
+def _show_json(record: PublishedRecord) -> None:
+    sys.stdout.write(_ENCODER.encode(cloud_event(record)).decode() + "\n")
     sys.stdout.flush()
 
 
-def _show_line(console: Terminal, breach: BreachRecord) -> None:
-    console.print(breach_line(breach))
+def _show_line(console: Terminal, record: PublishedRecord) -> None:
+    console.print(published_line(record))

@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field
 
 from services.notifier.delivery import ChannelName, Result, State
 from services.notifier.delivery_log import DeliveryLog, Place, Wanted
+from shared.breach_records import PublishedType
 from shared.db import Database
-from shared.events import BreachType, instant
+from shared.events import instant
 from shared.web import ProblemError
 
 
@@ -25,9 +26,9 @@ class DeliveryView(BaseModel):
 
     id: UUID
     event_id: str  # the CloudEvent's
-    type: BreachType
-    item: str
-    metric: str
+    type: PublishedType
+    item: str  # tenant/kind/id; of a silent source tenant/source/name
+    metric: str | None  # null of a silent source
     breach_id: str | None
     route: str
     receiver: str

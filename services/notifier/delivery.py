@@ -1,4 +1,4 @@
-"""What is delivered: an alert about a breach, to one receiver, in one or more attempts. PURE."""
+"""What is delivered: an alert about a breach or a silence, to one receiver, in one or more attempts. PURE."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 from uuid import UUID, uuid5
 
-from shared.breach_records import BreachRecord
+from shared.breach_records import PublishedRecord
 from shared.events import Instant, Span
 
 ChannelName = Literal["console", "webhook", "email"]
@@ -22,7 +22,7 @@ _NAMESPACE: Final = UUID("5d0d7f0a-4c7e-5b63-9b0e-0f7c2d1f6a11")
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A breach that one receiver is to hear of, and why."""
+    """What one receiver is to hear of something published, and why."""
 
     route: str
     receiver: str
@@ -39,7 +39,7 @@ class Delivery:
     receiver: str
     channel: ChannelName
     reason: str
-    breach: BreachRecord
+    record: PublishedRecord  # what it tells of
     created_at: Instant
     attempts: int = 0  # made before this one
     claim: int = 0  # how often a process took it up; who holds an older claim may not write any more
@@ -85,16 +85,16 @@ class Channel(Protocol):
         """Attempt *delivery* once, in bounded time."""
 
 
-def bucket_of(item: str) -> int:
-    """The part of the tables that holds what belongs to *item*."""
-    return zlib.crc32(item.encode()) % BUCKETS
+def bucket_of(key: str) -> int:
+    """The part of the tables that holds what belongs to an item or a source."""
+    return zlib.crc32(key.encode()) % BUCKETS
 
 
-def delivery_id(breach: BreachRecord, alert: Alert) -> UUID:
-    """The id of the delivery of *breach* by *alert*: the same for every repeat; its first byte is the bucket."""
-    name = "\n".join((breach.id, alert.route, alert.receiver))
+def delivery_id(record: PublishedRecord, alert: Alert) -> UUID:
+    """The id of the delivery of *record* by *alert*: the same for every repeat; its first byte is the bucket."""
+    name = "\n".join((record.id, alert.route, alert.receiver))
     digest = uuid5(_NAMESPACE, name).bytes
-    bucket = bucket_of(breach.data.item)
+    bucket = bucket_of(record.key)
     # Version 8 is the one whose bits are the application's own.
     return UUID(bytes=bytes((bucket, *digest[1:6], 0x80 | digest[6] & 0x0F, *digest[7:])))
 

@@ -14,7 +14,7 @@ import structlog
 from services.notifier.delivery import Alert, Attempt, Channel, Delivery, Outcome
 from services.notifier.retry import Finished, Verdict, judge
 from services.notifier.routing import Routes, route
-from shared.breach_records import BreachRecord, decode_breach
+from shared.breach_records import PublishedRecord, decode_published
 from shared.deadletters import dead_letter
 from shared.errors import BadRecord, Unavailable
 from shared.events import SECOND, Instant, Span, rfc3339
@@ -37,7 +37,7 @@ OnDelivered = Callable[[Delivery, Outcome], None]
 class Store(Protocol):
     """Where breaches and deliveries are kept; every method may raise Unavailable."""
 
-    async def remember(self, alerts: Sequence[tuple[BreachRecord, Sequence[Alert]]], now: Instant) -> int:
+    async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
         """Store what is new and its deliveries in one transaction; how many breaches were new."""
 
     async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
@@ -90,28 +90,28 @@ class Inbox:
         Raises:
             Unavailable: nothing was stored, or its outcome is not known; the same records may be handled again.
         """
-        breaches, dead = self._sorted(records)
+        found, dead = self._sorted(records)
         now = self._around.now()
         if dead:
             await self._bury(dead)
-        fresh = await self._store.remember([(each, route(self._board.routes, each)) for each in breaches], now)
+        fresh = await self._store.remember([(each, route(self._board.routes, each)) for each in found], now)
         self._around.metrics.heartbeat.labels(stage="notifier").set(now / SECOND)
-        log.debug("breaches remembered", records=len(records), new=fresh)
+        log.debug("records remembered", records=len(records), new=fresh)
         if fresh:
             self._wake.set()
 
-    def _sorted(self, records: Sequence[Record]) -> tuple[list[BreachRecord], list[Outgoing]]:
-        breaches: list[BreachRecord] = []
+    def _sorted(self, records: Sequence[Record]) -> tuple[list[PublishedRecord], list[Outgoing]]:
+        found: list[PublishedRecord] = []
         dead: list[Outgoing] = []
         for record in records:
             try:
-                breaches.append(decode_breach(record.headers, record.value))
+                found.append(decode_published(record.headers, record.value))
             except BadRecord as exc:
                 dead.append(dead_letter(record, exc, stage="notifier"))
                 self._around.metrics.dead_letters.labels(stage="notifier", reason=exc.reason).inc()
                 place = f"{record.topic}/{record.partition}/{record.offset}"
-                log.warning("a breach cannot be read", place=place, reason=exc.reason, error=str(exc))
-        return breaches, dead
+                log.warning("a record cannot be read", place=place, reason=exc.reason, error=str(exc))
+        return found, dead
 
 
 class Courier:
@@ -192,10 +192,10 @@ class Courier:
         metrics.attempt_duration.labels(channel=delivery.channel).observe(made.duration / SECOND)
         told = log.bind(delivery=str(delivery.id), receiver=delivery.receiver, attempt=made.number)
         if verdict.state == "delivered":
-            told.info("delivered", item=delivery.breach.data.item)
+            told.info("delivered", item=delivery.record.key)
             self._around.on_delivered(delivery, outcome)
         elif verdict.next_attempt_at is None:
-            told.error("not delivered", item=delivery.breach.data.item, answer=outcome.answer)
+            told.error("not delivered", item=delivery.record.key, answer=outcome.answer)
         else:
             told.warning("will be tried again", at=rfc3339(verdict.next_attempt_at), answer=outcome.answer)
 

@@ -1,4 +1,4 @@
-"""Who hears of a breach: the routes of `notify.yaml`, tried in order. PURE."""
+"""Who hears of a breach, or of a silence: the routes of `notify.yaml`, tried in order. PURE."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any, Final
 
 from services.notifier.delivery import Alert
 from services.notifier.receivers import Receiver
-from shared.breach_records import BreachRecord
-from shared.events import BreachEvent, BreachType
+from shared.breach_records import BreachRecord, PublishedRecord, PublishedType
+from shared.events import BreachEvent, SourceSilence
 
-TYPE_NAMES: Final[Mapping[BreachType, str]] = {
+TYPE_NAMES: Final[Mapping[PublishedType, str]] = {
     "sla.clock.warning.v1": "warning",
     "sla.clock.breached.v1": "breached",
     "sla.breach.stopped.v1": "stopped",
     "sla.breach.cancelled.v1": "cancelled",
     "sla.breach.retracted.v1": "retracted",
+    "sla.source.silent.v1": "silent",
 }
 FIELDS: Final = frozenset(BreachEvent.__struct_fields__) - {"attributes", "explanation"}
+FIELDS_OF_SILENCE: Final = frozenset(SourceSilence.__struct_fields__)
 NOTHING: Final = "null"  # how an absent value is written in a match
 
 Match = Mapping[str, frozenset[str]]  # field or attribute -> the texts of which any one matches
@@ -45,14 +47,14 @@ class Routes:
     lines: Mapping[str, int]  # receiver -> its line in the file
 
 
-def route(routes: Routes, breach: BreachRecord) -> list[Alert]:
-    """The alerts that *breach* calls for, in the order of the file, each with its reason.
+def route(routes: Routes, record: PublishedRecord) -> list[Alert]:
+    """The alerts that *record* calls for, in the order of the file, each with its reason.
 
     The first route that matches decides, unless it goes on. A receiver that several routes name hears of it once.
     """
     alerts: dict[str, Alert] = {}
     for candidate in routes.routes:
-        if not matches(candidate.match, breach):
+        if not matches(candidate.match, record):
             continue
         for name in candidate.receivers:
             channel = routes.receivers[name].channel
@@ -62,9 +64,9 @@ def route(routes: Routes, breach: BreachRecord) -> list[Alert]:
     return list(alerts.values())
 
 
-def matches(match: Match, breach: BreachRecord) -> bool:
-    """Whether every field of *match* has one of its values in *breach*; a list has those of its members."""
-    return all(not allowed.isdisjoint(_texts(_value(breach, name))) for name, allowed in match.items())
+def matches(match: Match, record: PublishedRecord) -> bool:
+    """Whether every field of *match* has one of its values in *record*; a list has those of its members."""
+    return all(not allowed.isdisjoint(_texts(_value(record, name))) for name, allowed in match.items())
 
 
 def covers(wider: Match, narrower: Match) -> bool:
@@ -72,12 +74,14 @@ def covers(wider: Match, narrower: Match) -> bool:
     return all(name in narrower and narrower[name] <= allowed for name, allowed in wider.items())
 
 
-def _value(breach: BreachRecord, name: str) -> Any:
+def _value(record: PublishedRecord, name: str) -> Any:
     if name == "type":
-        return TYPE_NAMES[breach.type]
+        return TYPE_NAMES[record.type]
+    if not isinstance(record, BreachRecord):  # it has no item, so what is asked of one is absent
+        return getattr(record.data, name) if name in FIELDS_OF_SILENCE else None
     if name.startswith("attributes."):
-        return breach.data.attributes.get(name.removeprefix("attributes."))
-    return getattr(breach.data, name) if name in FIELDS else breach.data.attributes.get(name)
+        return record.data.attributes.get(name.removeprefix("attributes."))
+    return getattr(record.data, name) if name in FIELDS else record.data.attributes.get(name)
 
 
 def _texts(value: Any) -> frozenset[str]:

@@ -15,7 +15,7 @@ from services.notifier.delivery import Alert, Delivery, bucket_in, bucket_of, de
 from services.notifier.retry import Finished
 from services.notifier.statements import ATTEMPTS, CHANGE, CLAIM, DUE, EARLIEST
 from services.notifier.tables import delivery, received
-from shared.breach_records import BreachRecord
+from shared.breach_records import BreachRecord, PublishedRecord, published_record
 from shared.db import Database
 from shared.events import Instant, Span, instant, moment
 
@@ -29,24 +29,24 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def remember(self, alerts: Sequence[tuple[BreachRecord, Sequence[Alert]]], now: Instant) -> int:
-        """Store breaches and their deliveries in one transaction; how many breaches were new.
+    async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
+        """Store records and their deliveries in one transaction; how many records were new.
 
-        Of a breach that was received before nothing is stored, whatever the routes were then.
+        Of one that was received before nothing is stored, whatever the routes were then.
 
         Raises:
             Unavailable, BadData, Refused: see `shared.db`.
         """
         # In one order, so that two processes which read the same records after a rebalance never wait for each other.
-        by_id = {breach.id: (breach, some) for breach, some in sorted(alerts, key=lambda pair: pair[0].id)}
+        by_id = {record.id: (record, some) for record, some in sorted(alerts, key=lambda pair: pair[0].id)}
         if not by_id:
             return 0
-        rows = [_received(breach, now) for breach, _ in by_id.values()]
+        rows = [_received(record, now) for record, _ in by_id.values()]
         statement = insert_unless_there(received).on_conflict_do_nothing().returning(received.c.event_id)
         async with self._database.transaction("remember breaches") as connection:
             fresh = (await connection.execute(statement.values(rows))).scalars().all()
             deliveries = [
-                _pending(breach, alert, now) for id_ in fresh for breach, some in (by_id[id_],) for alert in some
+                _pending(record, alert, now) for id_ in fresh for record, some in (by_id[id_],) for alert in some
             ]
             if deliveries:
                 await connection.execute(insert(delivery), deliveries)
@@ -70,7 +70,7 @@ class Store:
                 return []
             held = {**_columns(keys, "bucket", "id"), "lease": timedelta(microseconds=lease)}
             claimed = [_delivery(row) for row in await connection.execute(CLAIM, held)]
-        return sorted(claimed, key=lambda each: (each.created_at, each.breach.time))
+        return sorted(claimed, key=lambda each: (each.created_at, each.record.time))
 
     async def next_due(self, receivers: Collection[str]) -> Instant | None:
         """When the earliest delivery of *receivers* that nobody is at is due.
@@ -172,24 +172,24 @@ def _changed(finished: Finished) -> tuple[Any, ...]:
     return (*key, verdict.state, made.number, again, ended, made.outcome.answer)
 
 
-def _received(breach: BreachRecord, now: Instant) -> dict[str, Any]:
+def _received(record: PublishedRecord, now: Instant) -> dict[str, Any]:
     return {
-        "bucket": bucket_of(breach.data.item),
-        "event_id": breach.id,
-        "type": breach.type,
-        "time": breach.time,
-        "item": breach.data.item,
-        "breach_id": breach.data.breach_id,
-        "data": msgspec.to_builtins(breach.data),
+        "bucket": bucket_of(record.key),
+        "event_id": record.id,
+        "type": record.type,
+        "time": record.time,
+        "item": record.key,
+        "breach_id": record.data.breach_id if isinstance(record, BreachRecord) else None,
+        "data": msgspec.to_builtins(record.data),
         "received_at": moment(now),
     }
 
 
-def _pending(breach: BreachRecord, alert: Alert, now: Instant) -> dict[str, Any]:
+def _pending(record: PublishedRecord, alert: Alert, now: Instant) -> dict[str, Any]:
     return {
-        "bucket": bucket_of(breach.data.item),
-        "id": delivery_id(breach, alert),
-        "event_id": breach.id,
+        "bucket": bucket_of(record.key),
+        "id": delivery_id(record, alert),
+        "event_id": record.id,
         "route": alert.route,
         "receiver": alert.receiver,
         "channel": alert.channel,
@@ -224,7 +224,7 @@ def _delivery(row: Row[Any]) -> Delivery:
         receiver=row.receiver,
         channel=row.channel,
         reason=row.reason,
-        breach=msgspec.convert(fields, BreachRecord),
+        record=published_record(fields),
         created_at=instant(row.created_at),
         attempts=row.attempts,
         claim=row.claim,

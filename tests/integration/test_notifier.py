@@ -254,7 +254,7 @@ async def test_what_cannot_be_read_goes_to_the_dead_letters_and_stops_nothing(
     installed.route(http)
     good = many(1)[0]
     key, value, headers = breach_record(good)
-    newer = [(name, b"sla.source.silent.v1" if name == "ce_type" else text) for name, text in headers]
+    newer = [(name, b"sla.source.noisy.v1" if name == "ce_type" else text) for name, text in headers]
     bad = [Outgoing(key, b"{", headers), Outgoing(key, None, headers), Outgoing(key, value, newer)]
     await installed.producer.send(f"{installed.prefix}sla.breaches.v1", [*bad, Outgoing(key, value, headers)])
     async with running(installed):

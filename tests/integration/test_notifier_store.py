@@ -85,7 +85,7 @@ async def test_a_delivery_comes_back_as_it_was_remembered(store: Store, receiver
     [(found, alerts)] = some(receiver, 1)
     await store.remember([(found, alerts)], DUE)
     [taken] = await claimed(store, receiver)
-    assert taken.breach == found
+    assert taken.record == found
     assert (taken.route, taken.receiver, taken.channel) == ("default", receiver, "webhook")
     assert (taken.attempts, taken.claim, taken.created_at) == (0, 1, DUE)
 

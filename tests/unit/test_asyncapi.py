@@ -25,12 +25,21 @@ from services.timer.ledger import Output
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow
-from shared.breach_records import BREACH_TYPES, decode_breach
+from shared.breach_records import BREACH_TYPES, PUBLISHED_TYPES, decode_published
 from shared.cloudevents import ANY_TENANT, Envelope, encode_record
 from shared.deadletters import PREFIX, Part, dead_letter
 from shared.errors import BadRecord, DeadLetterReason
 from shared.event_data import EventData
-from shared.events import EVENT_TYPES, BreachEvent, ClockState, CountedSpan, Event, Headers, parse_instant
+from shared.events import (
+    EVENT_TYPES,
+    BreachEvent,
+    ClockState,
+    CountedSpan,
+    Event,
+    Headers,
+    SourceSilence,
+    parse_instant,
+)
 from shared.kafka.connection import MAX_RECORD_BYTES
 from shared.published import breach_headers
 from shared.version import VERSION
@@ -44,6 +53,7 @@ SCHEMAS: Final[dict[str, Any]] = DOCUMENT["components"]["schemas"]
 PACK: Final = msgspec.msgpack.encode
 CANONICAL: Final = ("CanonicalBinary", "CanonicalStructured", "CanonicalBatch")
 BREACHES: Final = ("ClockWarning", "ClockBreached", "BreachStopped", "BreachCancelled", "BreachRetracted")
+PUBLISHED: Final = (*BREACHES, "SourceSilent")
 
 
 @dataclass
@@ -161,10 +171,11 @@ def test_every_type_of_event_is_there_and_no_other() -> None:
     assert set(SCHEMAS["CanonicalHeaders"]["properties"]["ce_type"]["enum"]) == EVENT_TYPES
     assert set(SCHEMAS["Envelope"]["properties"]["type"]["enum"]) == EVENT_TYPES
     assert {type_of(name) for name in BREACHES} == BREACH_TYPES
-    assert CHANNELS["breaches"]["messages"].keys() == set(BREACHES)
+    assert {type_of(name) for name in PUBLISHED} == PUBLISHED_TYPES
+    assert CHANNELS["breaches"]["messages"].keys() == set(PUBLISHED)
 
 
-@pytest.mark.parametrize("kind", [BreachEvent, ClockState, CountedSpan, EventData])
+@pytest.mark.parametrize("kind", [BreachEvent, ClockState, CountedSpan, EventData, SourceSilence])
 def test_a_schema_is_that_of_the_code(kind: type[msgspec.Struct]) -> None:
     assert without_words(SCHEMAS[kind.__name__]) == without_words(in_code(kind))
 
@@ -194,9 +205,9 @@ def test_ingest_reads_an_example_and_writes_what_the_document_says(name: str, ex
         assert faults(MESSAGES["CanonicalBinary"]["payload"], msgspec.json.decode(value)) == []
 
 
-@pytest.mark.parametrize(("name", "example"), examples(*BREACHES))
-def test_a_subscriber_reads_an_example_of_a_breach(name: str, example: dict[str, Any]) -> None:
-    found = decode_breach(*record(example))
+@pytest.mark.parametrize(("name", "example"), examples(*PUBLISHED))
+def test_a_subscriber_reads_an_example(name: str, example: dict[str, Any]) -> None:
+    found = decode_published(*record(example))
     assert found.type == type_of(name)
     assert msgspec.to_builtins(found.data) == example["payload"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shared.breach_records import decode_breach
+from shared.breach_records import decode_published
 from shared.errors import BadRecord
 from shared.events import Headers
-from tests.factories import breach, breach_record
+from tests.factories import breach, breach_record, silence, silence_record
 
 FOUND = breach()
 _, VALUE, HEADERS = breach_record(FOUND)
@@ -23,16 +23,22 @@ def without(name: str) -> Headers:
 
 
 def test_what_the_timer_publishes_is_read_back() -> None:
-    assert decode_breach(HEADERS, VALUE) == FOUND
+    assert decode_published(HEADERS, VALUE) == FOUND
+
+
+def test_a_silence_is_read_back_with_its_source_as_its_key() -> None:
+    key, value, headers = silence_record(silence())
+    assert decode_published(headers, value) == silence()
+    assert (key, dict(headers)["ce_subject"]) == (b"default/source//helpdesk", b"default/source//helpdesk")
 
 
 def test_structured_mode_says_the_same() -> None:
-    assert decode_breach([("content-type", b"application/cloudevents+json")], STRUCTURED) == FOUND
+    assert decode_published([("content-type", b"application/cloudevents+json")], STRUCTURED) == FOUND
 
 
 def test_fields_of_a_newer_version_are_passed_over() -> None:
     newer = msgspec.json.encode({**msgspec.to_builtins(FOUND.data), "impact": "high"})
-    assert decode_breach(HEADERS, newer) == FOUND
+    assert decode_published(HEADERS, newer) == FOUND
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,8 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
         (HEADERS, b"{", "undecodable", None),
         ([], b"[]", "invalid", None),
         ([], b"{}", "unknown_type", "type"),
-        ([*without("ce_type"), ("ce_type", b"sla.source.silent.v1")], VALUE, "unknown_type", "type"),
+        ([*without("ce_type"), ("ce_type", b"sla.source.noisy.v1")], VALUE, "unknown_type", "type"),
+        ([*without("ce_type"), ("ce_type", b"sla.source.silent.v1")], VALUE, "invalid", None),  # a breach's data
         ([*without("ce_time"), ("ce_time", b"noon")], VALUE, "invalid", "time"),
         ([*without("ce_time"), ("ce_time", b"\xff")], VALUE, "undecodable", None),
         (HEADERS, VALUE.replace(b'"due_at"', b'"due_on"'), "invalid", None),
@@ -56,5 +63,5 @@ def test_what_is_no_breach_event_is_refused_with_its_reason(
     headers: Headers, value: bytes | None, reason: str, field: str | None
 ) -> None:
     with pytest.raises(BadRecord) as caught:
-        decode_breach(headers, value)
+        decode_published(headers, value)
     assert (caught.value.reason, caught.value.field) == (reason, field)

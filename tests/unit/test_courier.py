@@ -15,7 +15,7 @@ from services.notifier.handlers import Courier, Inbox, Surroundings, Switchboard
 from services.notifier.receivers import Console, Receiver
 from services.notifier.retry import Finished
 from services.notifier.routing import Route, Routes
-from shared.breach_records import BreachRecord
+from shared.breach_records import PublishedRecord
 from shared.errors import Unavailable
 from shared.events import Instant, Span
 from shared.kafka.connection import Outgoing
@@ -33,10 +33,10 @@ class Shelf:
     away: int = 0
     recorded: list[Finished] = field(default_factory=list)
     released: list[Delivery] = field(default_factory=list)
-    remembered: list[Sequence[tuple[BreachRecord, Sequence[Alert]]]] = field(default_factory=list)
+    remembered: list[Sequence[tuple[PublishedRecord, Sequence[Alert]]]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def remember(self, alerts: Sequence[tuple[BreachRecord, Sequence[Alert]]], now: Instant) -> int:
+    async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
         self._answer()
         self.remembered.append(alerts)
         return len(alerts)

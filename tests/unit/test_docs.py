@@ -25,12 +25,12 @@ from services.timer.api import router as timer_router
 from services.timer.calendars import load_calendars
 from services.timer.cycles import METRICS
 from services.timer.settings import Settings as TimerSettings
-from shared.breach_records import BREACH_TYPES
+from shared.breach_records import PUBLISHED_TYPES
 from shared.cloudevents import decode_structured
 from shared.configuration import Upstream, load
 from shared.db import Database
 from shared.errors import DeadLetterReason
-from shared.events import EVENT_TYPES, BreachEvent, parse_instant
+from shared.events import EVENT_TYPES, BreachEvent, SourceSilence, parse_instant
 from shared.metrics import Metrics
 from shared.version import VERSION
 from shared.web import Health, application
@@ -127,7 +127,7 @@ def test_a_target_of_make_that_is_named_exists() -> None:
 
 def test_every_type_of_event_is_documented_and_no_other() -> None:
     assert sorted(first_column(EVENTS, "Event types")) == sorted(EVENT_TYPES)
-    assert sorted(first_column(EVENTS, "Breaches")) == sorted(BREACH_TYPES)
+    assert sorted(first_column(EVENTS, "Breaches")) == sorted(PUBLISHED_TYPES)
 
 
 def test_every_reason_of_a_dead_letter_is_documented_and_no_other() -> None:
@@ -212,6 +212,8 @@ def test_the_events_in_the_docs_are_read() -> None:
     (breach,) = examples(EVENTS, "json", "breach")
     assert msgspec.json.decode(breach, type=BreachEvent).breach_id is not None
     assert msgspec.to_builtins(msgspec.json.decode(breach, type=BreachEvent)) == msgspec.json.decode(breach)
+    (silence,) = examples(EVENTS, "json", "silence")
+    assert msgspec.to_builtins(msgspec.json.decode(silence, type=SourceSilence)) == msgspec.json.decode(silence)
 
 
 def test_the_event_in_the_readme_is_read() -> None:

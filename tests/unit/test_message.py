@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from services.notifier import message
 from services.notifier.delivery import ANSWER_CHARACTERS, bucket_in, bucket_of, kept_answer
-from shared.breach_records import BreachRecord
+from services.notifier.wording import words
+from shared.breach_records import PublishedRecord
 from shared.events import SECOND, CountedSpan
-from tests.factories import BREACH_ID, CLOCK_ID, DUE, breach, delivery
+from tests.factories import BREACH_ID, CLOCK_ID, DUE, breach, delivery, silence
 
 LATE = breach(
     "event-2",
@@ -62,9 +64,22 @@ LATE = breach(
             breach("e", "sla.breach.cancelled.v1", due_at=None),
             "Cancelled: ticket 42, first response · standard-tickets (high) · detected +3 ms",
         ),
+        # a source whose habits are learned
+        (
+            silence(),
+            "Silent: source /helpdesk · nothing since 11:50:00Z · quiet for 10 min · usually an event every 1 min"
+            " · high",
+        ),
+        # one whose silence is configured, of another tenant, since yesterday
+        (
+            silence(tenant="acme", last_event_at="2026-01-04T23:00:00Z", quiet_s=3_600.0, allowed_s=3_600.0,
+                    usual_gap_s=None, severity="medium"),
+            "Silent: source /helpdesk of acme · nothing since 2026-01-04 23:00:00Z · quiet for 1 h · 1 h allowed"
+            " · medium",
+        ),
     ],
 )  # fmt: skip
-def test_a_line_tells_what_a_person_needs(found: BreachRecord, expected: str) -> None:
+def test_a_line_tells_what_a_person_needs(found: PublishedRecord, expected: str) -> None:
     assert message.line(found) == expected
 
 
@@ -74,9 +89,9 @@ def test_a_subject_names_breach_and_policy() -> None:
 
 @given(st.text())
 def test_nothing_in_an_item_or_policy_breaks_a_line(hostile: str) -> None:
-    found = breach(id=hostile, policy=hostile)
-    assert len(message.subject(found).splitlines()) == 1
-    assert len(message.line(found).splitlines()) == 1
+    for found in (breach(id=hostile, policy=hostile), silence(source=hostile, tenant=hostile)):
+        assert len(message.subject(found).splitlines()) == 1
+        assert len(message.line(found).splitlines()) == 1
 
 
 def test_the_longer_text_says_everything_and_why_it_was_sent() -> None:
@@ -107,6 +122,40 @@ def test_the_longer_text_says_everything_and_why_it_was_sent() -> None:
             "",
         ]
     )
+
+
+def test_the_longer_text_of_a_silence_says_what_it_means() -> None:
+    assert message.text(delivery(silence())) == "\n".join(
+        [
+            "Silent: source /helpdesk",
+            "",
+            "Source:      /helpdesk",
+            "Tenant:      default",
+            "Last event:  2026-01-05 11:50:00 UTC",
+            "Quiet for:   10 min",
+            "Allowed:     10 min, ten times its usual gap of 1 min",
+            "Severity:    high",
+            "Detected:    2026-01-05 12:00:01 UTC",
+            "",
+            "Plazo computes from what this source tells. While it tells nothing, answers of agents are not seen, and a"
+            " breach may be a missing message. Look at the connection from the source to Plazo first.",
+            "",
+            "Sent by route default takes everything.",
+            "",
+        ]
+    )
+
+
+def test_the_mails_about_a_source_are_one_thread_and_no_text_of_others_is_in_its_name() -> None:
+    threads = {tuple(message.thread(silence(name, source="/a <b>\n"))) for name in ("one", "two")}
+    assert len(threads) == 1
+    assert re.fullmatch(r"source-[0-9a-f-]{36}", "".join(threads.pop()))
+
+
+def test_a_webhook_tells_of_a_silence_as_the_topic_does() -> None:
+    body = json.loads(message.body(silence()))
+    assert (body["type"], body["timestamp"]) == ("sla.source.silent.v1", "2026-01-05T12:00:00Z")
+    assert body["data"]["source"] == "/helpdesk"
 
 
 def test_a_long_explanation_is_cut_and_says_so() -> None:
@@ -141,7 +190,7 @@ def test_a_webhooks_body_is_type_timestamp_and_the_whole_breach() -> None:
     ],
 )
 def test_a_length_of_time_is_said_in_its_two_largest_units(seconds: float, expected: str) -> None:
-    assert message.words(seconds) == expected
+    assert words(seconds) == expected
 
 
 def test_an_answer_is_kept_short_in_one_line_and_without_secrets() -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from services.notifier.receivers import Console, Receiver
 from services.notifier.routing import Match, Route, Routes, covers, matches, route
-from shared.breach_records import BreachRecord
-from tests.factories import breach
+from shared.breach_records import PublishedRecord
+from tests.factories import breach, silence
 
 CONSOLE = Receiver(console=Console())
 
@@ -49,9 +49,19 @@ REST = Route("rest", {}, ("all",))
         (match(tags="null"), breach(attributes={"tags": []}), True),  # an empty list is absent
         (match(customer="acme"), breach(attributes={"customer": {"name": "acme"}}), False),  # nested values are nothing
         (match(breach_id="null"), breach(event_type="sla.clock.warning.v1", breach_id=None), True),
+        (match(type="silent"), silence(), True),
+        (match(type="silent"), breach(), False),
+        (match(type="silent", source="/helpdesk", tenant="default"), silence(), True),
+        (match(source="/telephone"), silence(), False),
+        (match(severity=["high", "critical"]), silence(), True),  # a field that both have
+        (match(kind="ticket"), silence(), False),  # a source is no item
+        (match(customer="null"), silence(), True),  # and what is asked of one is absent
+        ({"attributes.customer": frozenset({"acme"})}, silence(), False),
     ],
 )
-def test_a_match_holds_when_every_key_has_one_of_its_values(wanted: Match, found: BreachRecord, expected: bool) -> None:
+def test_a_match_holds_when_every_key_has_one_of_its_values(
+    wanted: Match, found: PublishedRecord, expected: bool
+) -> None:
     assert matches(wanted, found) is expected
 
 

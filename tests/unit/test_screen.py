@@ -8,12 +8,12 @@ import pytest
 import typer
 from rich.console import Console
 
-from services.cli.lines import breach_line, cloud_event, delivered_line
+from services.cli.lines import cloud_event, delivered_line, published_line
 from services.cli.screen import Screen
 from services.cli.tail import Wanted, wanted_types
 from services.notifier.delivery import Outcome
 from shared.events import SECOND
-from tests.factories import DUE, breach, delivery
+from tests.factories import DUE, breach, delivery, silence
 
 DELIVERED = Outcome("delivered", "written")
 
@@ -32,9 +32,16 @@ class Seen:
 
 
 def test_a_breach_is_told_with_item_metric_policy_due_time_and_delay() -> None:
-    line = breach_line(breach()).plain
+    line = published_line(breach()).plain
     for part in ("12:00:00", "Breached", "ticket 42", "first response", "standard-tickets", "due 12:00:00Z", "+3 ms"):
         assert part in line
+
+
+def test_a_silent_source_is_told_with_its_last_event_and_how_quiet_it_usually_is() -> None:
+    line = published_line(silence()).plain
+    for part in ("12:00:01", "Silent", "source /helpdesk", "nothing since 11:50:00Z", "every 1 min"):
+        assert part in line
+    assert cloud_event(silence())["subject"] == "default/source//helpdesk"
 
 
 def test_an_alert_is_told_with_its_receiver_and_its_delay() -> None:
@@ -46,7 +53,7 @@ def test_an_alert_is_told_with_its_receiver_and_its_delay() -> None:
 def test_a_line_stays_one_line_whatever_a_ticket_is_called() -> None:
     odd = breach(item="default/ticket/4\n2[bold]", id="4\n2[bold]")
     seen = Seen()
-    seen.screen.breach(odd)
+    seen.screen.published(odd)
     assert len(seen.lines) == 1
     assert "[bold]" in seen.lines[0]
 
@@ -54,7 +61,7 @@ def test_a_line_stays_one_line_whatever_a_ticket_is_called() -> None:
 def test_a_breach_is_shown_once_and_before_its_alert_whichever_is_heard_of_first() -> None:
     seen = Seen()
     seen.screen.delivered(delivery(), DELIVERED)
-    seen.screen.breach(breach())
+    seen.screen.published(breach())
     assert ["Delivered" in line for line in seen.lines] == [False, True]
 
 
@@ -67,7 +74,7 @@ def test_every_receiver_has_a_line_of_its_own() -> None:
 
 def test_what_happens_to_items_of_an_earlier_run_is_mentioned_once() -> None:
     seen = Seen(left_over="42")
-    seen.screen.breach(breach())
+    seen.screen.published(breach())
     seen.screen.delivered(delivery(breach("event-2")), DELIVERED)
     assert len(seen.lines) == 1
     assert "earlier run" in seen.lines[0]
@@ -109,5 +116,7 @@ def test_a_type_can_be_named_in_short_or_in_full() -> None:
 
 
 def test_a_type_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(typer.BadParameter, match="expected warning, breached, stopped, cancelled, retracted, got lost"):
+    with pytest.raises(
+        typer.BadParameter, match="stopped, cancelled, retracted, silent, got lost"
+    ):
         wanted_types(["lost"])

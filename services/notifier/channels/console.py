@@ -23,5 +23,5 @@ class ConsoleChannel:
 
     async def send(self, delivery: Delivery, now: Instant) -> Outcome:  # a line needs no time of its own
         """Write the line; nobody can refuse it."""
-        self._write(message.line(delivery.breach))
+        self._write(message.line(delivery.record))
         return Outcome("delivered", "written")

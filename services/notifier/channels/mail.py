@@ -1,4 +1,4 @@
-"""Alerts as mails over SMTP, in one thread a clock and breach.
+"""Alerts as mails over SMTP, in one thread a clock and breach, or a source.
 
 What an answer means:
 
@@ -84,16 +84,13 @@ class MailChannel:
 
 
 def compose(delivery: Delivery, settings: Email, now: Instant) -> EmailMessage:
-    """The mail for *delivery*: the same Message-ID at every attempt, and one thread for all that a clock brings."""
+    """The mail for *delivery*: the same Message-ID at every attempt, one thread for a clock or a source."""
     domain = _domain(settings.sender)
-    event = delivery.breach.data
-    thread = [f"<clock-{event.clock_id}@{domain}>"]
-    if event.breach_id:
-        thread.append(f"<breach-{event.breach_id}@{domain}>")
+    thread = [f"<{name}@{domain}>" for name in message.thread(delivery.record)]
     mail = EmailMessage(policy=SMTP)
     mail["From"] = settings.sender
     mail["To"] = ", ".join(settings.to)
-    mail["Subject"] = message.subject(delivery.breach)
+    mail["Subject"] = message.subject(delivery.record)
     mail["Date"] = format_datetime(moment(now))
     mail["Message-ID"] = f"<{delivery.id}@{domain}>"
     mail["In-Reply-To"] = thread[-1]

@@ -64,7 +64,7 @@ class WebhookChannel:
             return Outcome("retry", self._clean(f"{type(exc).__name__}: {exc}"))
 
     async def _post(self, delivery: Delivery, now: Instant) -> Outcome:
-        body = message.body(delivery.breach)
+        body = message.body(delivery.record)
         request = self._client.build_request(
             "POST", self._target.url, content=body, headers=self._headers(delivery, now, body)
         )
