@@ -80,10 +80,14 @@ def test_what_has_breached_by_an_instant_stays_as_it_is(events: list[Event], rul
 @given(histories(), st.integers(1, 16), st.integers(1, 16))
 def test_a_promise_that_is_kept_would_be_kept_with_more_time(events: list[Event], short: int, longer: int) -> None:
     def breached(quarters: int) -> set[tuple[str, int]]:
-        targets = ", ".join(f"{metric}: {quarters * 15}m" for metric in ("first_response", "resolution", "answer"))
-        rules = rulebook(
-            f"- {{name: p, applies_to: {{}}, calendar: always, pause_when: {{status: pending}},\n   targets: {{{targets}}}}}"
-        )
+        within = f"{quarters * 15}m"
+        rules = rulebook(f"""
+- name: p
+  applies_to: {{}}
+  calendar: always
+  pause_when: {{status: pending}}
+  targets: {{first_response: {within}, resolution: {within}, answer: {within}}}
+""")
         rows = backtest.run(events, rules, UNTIL)
         return {(row.metric, row.cycle) for row in rows if row.breached_at is not None}
 
