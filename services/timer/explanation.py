@@ -88,8 +88,8 @@ def explain(item: str, events: Iterable[Event], rulebook: Rulebook, at: Instant)
         KeyError: as `fold.apply`.
     """
     watch = _Watch(rulebook)
-    for event in fold.distinct(event for event in events if event.time <= at):
-        watch.see(event)
+    for event, after in fold.steps((event for event in events if event.time <= at), rulebook):
+        watch.see(event, after)
     return watch.explanation(item, at)
 
 
@@ -114,10 +114,9 @@ class _Watch:
         self._happenings: list[Happening] = []
         self._lives: list[_Life] = []
 
-    def see(self, event: Event) -> None:
-        """Fold one more event."""
-        before, after = self._state, fold.apply(self._state, event, self._rulebook)
-        self._state = after
+    def see(self, event: Event, after: ItemState) -> None:
+        """Note what one more event made of the item."""
+        before, self._state = self._state, after
         self._events[event.source, event.id] = event
         changes = tuple(_changes(before.attributes, after.attributes, self._reads))
         self._happenings.append(Happening(event, changes, after.stage))

@@ -7,32 +7,37 @@ time brings is projected by `ledger` and not stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from operator import attrgetter
 
+from services.timer.clock import Cycle
 from services.timer.happenings import take_effect
 from services.timer.item import EMPTY, ItemState
+from services.timer.move import move, open_cycles
 from services.timer.rulebook import Rulebook
+from services.timer.rules import measured
 from services.timer.step import Step
 from services.timer.terms import hold
 from shared.events import Event
 
-__all__ = ["EMPTY", "ItemState", "apply", "distinct", "follows", "refold"]
+__all__ = ["EMPTY", "ItemState", "apply", "distinct", "follows", "refold", "steps"]
 
 
 def follows(state: ItemState, event: Event) -> bool:
-    """Whether the event comes after all that was folded, so that one step applies it.
+    """Whether the event comes after all that was folded, so that one step applies it; a recount never does.
 
     It is the caller who knows whether an event of the same identity was folded before.
     """
-    return state.order is None or event.order > state.order
+    return (state.order is None or event.order > state.order) and event.recount is None
 
 
-def apply(state: ItemState, event: Event, rulebook: Rulebook) -> ItemState:
+def apply(state: ItemState, event: Event, rulebook: Rulebook, *, untracked: tuple[Cycle, ...] = ()) -> ItemState:
     """The item after one more event, which must follow those before.
 
     What ran out strictly before the event's time breaches first, then come the patch of the attributes, what the
-    event starts and stops, and last terms and pauses under the new attributes.
+    event starts and stops, and last terms and pauses under the new attributes. A recount brings *untracked*: what only
+    the item's history tells of its open cycles.
 
     Raises:
         KeyError: a clock is pinned to a version of the policies that *rulebook* does not have.
@@ -44,6 +49,8 @@ def apply(state: ItemState, event: Event, rulebook: Rulebook) -> ItemState:
     take_effect(step)
     if step.touched or step.forced:
         hold(step)
+    if event.recount is not None and event.recount.policy_version is not None:
+        move(step, event.recount.policy_version, untracked)
     return step.result()
 
 
@@ -54,9 +61,25 @@ def refold(events: Iterable[Event], rulebook: Rulebook, *, start: ItemState = EM
         KeyError: as `apply`.
     """
     state = start
-    for event in distinct(events):
-        state = apply(state, event, rulebook)
+    for _, state in steps(events, rulebook, start=start):  # noqa: B007 # the last one is what is asked for
+        pass
     return state
+
+
+def steps(
+    events: Iterable[Event], rulebook: Rulebook, *, start: ItemState = EMPTY
+) -> Iterator[tuple[Event, ItemState]]:
+    """Each distinct event in its order, and the item after it; *start* is what came before all of them.
+
+    Raises:
+        KeyError: as `apply`.
+    """
+    state = start
+    ordered = distinct(events)
+    for place, event in enumerate(ordered):
+        untracked = () if event.recount is None else _untracked(ordered[:place], event, rulebook)
+        state = apply(state, event, rulebook, untracked=untracked)
+        yield event, state
 
 
 def distinct(events: Iterable[Event]) -> list[Event]:
@@ -65,3 +88,25 @@ def distinct(events: Iterable[Event]) -> list[Event]:
     for event in sorted(events, key=attrgetter("order")):
         kept.setdefault((event.source, event.id), event)
     return list(kept.values())
+
+
+def _untracked(before: list[Event], recount: Event, rulebook: Rulebook) -> tuple[Cycle, ...]:
+    """The cycles that are open when an item moves to a version, of metrics that nobody measured when they began.
+
+    The state does not know of these: a cycle of a metric that no policy of its version measures is not followed. They
+    are those that would be open, had the version always been in force.
+    """
+    version = recount.recount.policy_version if recount.recount is not None else None
+    if version is None:
+        return ()
+    policies = rulebook.version(version)
+    wanted = measured(policies, recount.kind)
+    if all(wanted <= measured(other, recount.kind) for _, other in rulebook.versions):
+        return ()
+    alone = replace(rulebook, versions=((0, policies),))
+    state = refold([event for event in before if event.recount is None], alone)
+    return tuple(
+        cycle
+        for cycle in open_cycles(state)
+        if cycle.metric not in measured(rulebook.at(cycle.started_at), recount.kind)
+    )

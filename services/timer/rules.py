@@ -34,6 +34,13 @@ def rules_of(policies: PolicySet) -> Rules:
     return Rules(policies, policies.version, named, policies.reads | pauses, _starting(policies), combines)
 
 
+@lru_cache(maxsize=256)
+def measured(policies: PolicySet, kind: str) -> frozenset[str]:
+    """The metrics that some policy of a version measures of items of this kind."""
+    starting = rules_of(policies).starting
+    return frozenset(metric.name for (of, _), metrics in starting.items() if of == kind for metric in metrics)
+
+
 def winner(options: tuple[Terms, ...]) -> Terms | None:
     """Of the terms of one metric those of the policy that won, if one did; the others apply beside it."""
     return options[0] if options and not options[0].policy.combine_all else None

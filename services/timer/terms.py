@@ -19,10 +19,13 @@ def hold(step: Step) -> None:
             _hold_clock(step, place, clock)
     if step.stage != "open":  # nothing starts on an item that is over
         return
-    for cycle in step.unmeasured:
-        _measure(step, cycle)
-    if combines or step.unmeasured:
-        _measure_beside(step)
+    unmeasured = step.unmeasured
+    for cycle in unmeasured:
+        measure_cycle(step, cycle)
+    if combines or unmeasured:
+        for cycle in (*measured_cycles(step), *step.unmeasured):
+            if _concerns(step, cycle.version):
+                measure_beside(step, cycle)
 
 
 def _concerns(step: Step, version: str) -> bool:
@@ -34,19 +37,25 @@ def _hold_clock(step: Step, place: int, clock: Clock) -> None:
     if clock.breached_at is not None:
         _pause_or_resume(step, place, clock)
         return
-    terms = _terms(clock, step.options(step.rules(clock.version), clock.metric))
+    terms = offered(clock, step.options(step.rules(clock.version), clock.metric))
     if terms is None:
-        _leave_unmeasured(step, place, clock)
-    elif (terms.policy.name, terms.target, terms.calendar) == (clock.policy, clock.target, clock.calendar):
+        leave_unmeasured(step, place, clock)
+    elif is_under(clock, terms):
         _pause_or_resume(step, place, clock)
     else:
         _change_terms(step, place, clock, terms)
 
 
-def _terms(clock: Clock, options: tuple[Terms, ...]) -> Terms | None:
+def offered(clock: Clock, options: tuple[Terms, ...]) -> Terms | None:
+    """Of the terms for a clock's metric its own: the winner's, or those of its policy if it runs beside the winner."""
     if clock.beside:
         return next((terms for terms in options if terms.policy.name == clock.policy), None)
     return winner(options)
+
+
+def is_under(clock: Clock, terms: Terms) -> bool:
+    """Whether these terms, of the version that the clock is pinned to, are those by which it is computed."""
+    return (terms.policy.name, terms.target, terms.calendar) == (clock.policy, clock.target, clock.calendar)
 
 
 def _change_terms(step: Step, place: int, clock: Clock, terms: Terms) -> None:
@@ -63,17 +72,18 @@ def _restart(step: Step, place: int, clock: Clock) -> None:
     step.end(place, clock, "cancelled")
     rules = step.rules_now
     cycle = step.new_cycle(clock.metric, rules)
-    terms = _terms(clock, step.options(rules, clock.metric))
+    terms = offered(clock, step.options(rules, clock.metric))
     if terms is not None:
         step.add_clock(cycle, terms)
     elif not clock.beside:
         step.unmeasured = (*step.unmeasured, cycle)
 
 
-def _leave_unmeasured(step: Step, place: int, clock: Clock) -> None:
+def leave_unmeasured(step: Step, place: int, clock: Clock) -> None:
+    """Cancel the clock at *place*; its cycle stays open, for a policy that matches later."""
     step.end(place, clock, "cancelled")
     if not clock.beside:
-        step.unmeasured = (*step.unmeasured, _cycle(clock))
+        step.unmeasured = (*step.unmeasured, cycle_of(clock))
 
 
 def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
@@ -82,20 +92,19 @@ def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
         step.clocks[place] = (pause if still else resume)(clock, step.at, step.hours(clock))
 
 
-def _measure(step: Step, cycle: Cycle) -> None:
+def measure_cycle(step: Step, cycle: Cycle) -> None:
+    """Give an unmeasured cycle the winner's clock, if there is a winner."""
     terms = winner(step.options(step.rules(cycle.version), cycle.metric))
     if terms is not None:
         step.unmeasured = tuple(other for other in step.unmeasured if other is not cycle)
         step.add_clock(cycle, terms)
 
 
-def _measure_beside(step: Step) -> None:
-    cycles = [_cycle(clock) for clock in step.clocks if clock.stopped_at is None and not clock.beside]
-    for cycle in (*cycles, *step.unmeasured):
-        if _concerns(step, cycle.version):
-            for terms in step.options(step.rules(cycle.version), cycle.metric):
-                if terms.policy.combine_all and not _runs_beside(step, cycle.metric, terms.policy.name):
-                    step.add_clock(cycle, terms)
+def measure_beside(step: Step, cycle: Cycle) -> None:
+    """Give a cycle the clocks of the policies that apply beside the winner, unless they run."""
+    for terms in step.options(step.rules(cycle.version), cycle.metric):
+        if terms.policy.combine_all and not _runs_beside(step, cycle.metric, terms.policy.name):
+            step.add_clock(cycle, terms)
 
 
 def _runs_beside(step: Step, metric: str, policy: str) -> bool:
@@ -105,5 +114,11 @@ def _runs_beside(step: Step, metric: str, policy: str) -> bool:
     )
 
 
-def _cycle(clock: Clock) -> Cycle:
+def measured_cycles(step: Step) -> list[Cycle]:
+    """The open cycles that have a clock, be it a breached one."""
+    return [cycle_of(clock) for clock in step.clocks if clock.stopped_at is None and not clock.beside]
+
+
+def cycle_of(clock: Clock) -> Cycle:
+    """The cycle that a clock counts."""
     return Cycle(clock.metric, clock.started_at, clock.source, clock.event_id, clock.version, clock.gaps)

@@ -548,6 +548,16 @@ class TestCoverage:
             "resolution 3 ola breached 08:00–09:30 due 09:00 elapsed 1:30",
         ]
 
+    def test_a_policy_that_combines_is_beside_a_winner_that_matches_later(self) -> None:
+        rules = rulebook("""
+- {name: acme, applies_to: {customer: acme}, calendar: always, targets: {resolution: 4h}}
+- {name: ola, applies_to: {group: g1}, calendar: always, targets: {resolution: 1h}, combine: all}
+""")
+        assert clocks(history("08:00 created\n08:10 updated customer=acme group=g1"), rules, until="08:30") == [
+            "resolution 1 acme running 08:00– due 12:00 elapsed 0:30",
+            "resolution 2 ola running 08:00– due 09:00 elapsed 0:30",
+        ]
+
 
 class TestVersions:
     RULES = Rulebook(

@@ -1,0 +1,80 @@
+"""Moving an item's open clocks to another version of the policies, because a person decided so."""
+
+from __future__ import annotations
+
+from dataclasses import replace as changed
+
+from msgspec.structs import replace
+
+from services.timer.clock import Clock, Cycle
+from services.timer.item import ItemState
+from services.timer.policy import Policy
+from services.timer.policy_set import Terms
+from services.timer.recount import recount
+from services.timer.rules import Rules
+from services.timer.step import Step
+from services.timer.terms import (
+    cycle_of,
+    is_under,
+    leave_unmeasured,
+    measure_beside,
+    measure_cycle,
+    measured_cycles,
+    offered,
+)
+
+
+def move(step: Step, version: str, untracked: tuple[Cycle, ...] = ()) -> None:
+    """Bring the open clocks that have not breached under a version's terms, as if these had held since their start.
+
+    This is decided by a person, so `on_change` has no say. A clock that breached keeps what it broke, one that ended is
+    not changed, and one that the version has no terms for is cancelled. Where the terms are the same, nothing changes
+    but the version that the clock is pinned to. Cycles that no policy measured follow the version from now on, and
+    *untracked* ones with them: those that are open, and of which the state does not know.
+
+    Raises:
+        KeyError: the version is not known.
+    """
+    rules = step.rules(version)
+    for place, clock in enumerate(list(step.clocks)):
+        if clock.stopped_at is None and clock.breached_at is None and clock.version != version:
+            _move_clock(step, place, clock, rules)
+    unknown = [cycle for cycle in untracked if not step.is_open(cycle.metric)]
+    step.unmeasured = tuple([replace(cycle, version=version) for cycle in (*step.unmeasured, *unknown)])
+    if step.stage == "open":  # nothing starts on an item that is over
+        for cycle in step.unmeasured:
+            measure_cycle(step, cycle)
+        for cycle in (*measured_cycles(step), *step.unmeasured):
+            measure_beside(step, replace(cycle, version=version))
+
+
+def open_cycles(state: ItemState) -> tuple[Cycle, ...]:
+    """Every open cycle of an item, measured or not."""
+    measured = [cycle_of(clock) for clock in state.clocks if clock.stopped_at is None and not clock.beside]
+    return (*measured, *state.unmeasured)
+
+
+def _move_clock(step: Step, place: int, clock: Clock, rules: Rules) -> None:
+    before = offered(clock, step.options(step.rules(clock.version), clock.metric))
+    after = offered(clock, step.options(rules, clock.metric))
+    if after is None:
+        leave_unmeasured(step, place, clock)
+    elif before is not None and before == after and _stands(step, clock, before, rules):
+        calendar = after.calendar if is_under(clock, before) else clock.calendar
+        grace = rules.named[clock.policy].grace
+        step.clocks[place] = replace(clock, version=rules.version, calendar=calendar, grace=grace)
+    else:
+        step.clocks[place] = recount(replace(clock, version=rules.version), after, step.past)
+
+
+def _stands(step: Step, clock: Clock, offer: Terms, rules: Rules) -> bool:
+    """Whether the clock's own terms stand in the other version: those on offer, or those that it kept in a change."""
+    if is_under(clock, offer):
+        return True
+    kept, now = step.policy(clock), rules.named.get(clock.policy)
+    return now is not None and _same(kept, now) and step.hours(clock) == rules.policies.calendars.get(clock.calendar)
+
+
+def _same(policy: Policy, other: Policy) -> bool:
+    # Its place among the others decides which policy wins, and is no part of what it promises.
+    return policy == changed(other, order=policy.order, rank=policy.rank)
