@@ -17,7 +17,7 @@ from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, Stretch
 from services.timer.derivation import Derivation, derive
 from services.timer.item import ItemState
 from services.timer.milestones import Milestone, milestones, terms_differ
-from services.timer.policy_choice import Verdict, verdicts
+from services.timer.policy_choice import Question, Verdict, verdicts
 from services.timer.recount import Past, replay
 from services.timer.rulebook import Rulebook
 from services.timer.rules import rules_of
@@ -130,9 +130,7 @@ class _Watch:
     def explanation(self, item: str, at: Instant) -> Explanation:
         """What was seen, as of an instant after the last event."""
         stories = [self._story(place, clock, at) for place, clock in enumerate(self._state.clocks)]
-        unmeasured = [
-            Unmeasured(cycle, self._verdicts(cycle.version, cycle.metric)) for cycle in self._state.unmeasured
-        ]
+        unmeasured = [Unmeasured(cycle, self._verdicts(cycle)) for cycle in self._state.unmeasured]
         return Explanation(item, at, self._state, self._happenings, stories, unmeasured)
 
     def _note(self, place: int, old: Clock | None, clock: Clock, event: Event) -> None:
@@ -143,7 +141,7 @@ class _Watch:
         life.milestones += milestones(old, clock, event, begun_by=begun_by)
         if old is None or terms_differ(old, clock):
             life.stretches = self._counted_anew(clock, event)
-            decided = self._verdicts(clock.version, clock.metric)
+            decided = self._verdicts(clock)
             life.decisions.append(Decision(event.time, event, clock.version, decided))
         else:
             life.stretches = _continued(life.stretches, clock)
@@ -153,16 +151,18 @@ class _Watch:
         if len(clock.past) < STRETCHES_KEPT:
             return kept
         # The fold has dropped the first ones, and never told them: it counted from the start in one step.
-        offered = self._rulebook.version(clock.version).terms(event.kind, self._state.attributes)[clock.metric]
-        terms = next(each for each in offered if each.policy.name == clock.policy)
+        policies = self._rulebook.version(clock.version)
+        offered = policies.terms(event.kind, self._state.attributes, clock.started_at)
+        terms = next(each for each in offered[clock.metric] if each.policy.name == clock.policy)
         cycle = Cycle(clock.metric, clock.started_at, clock.source, clock.event_id, clock.version, clock.gaps)
         past = Past(self._state.attributes, self._state.changes, event.time)
         stretches = list(dict.fromkeys(present(step) for step in replay(cycle, terms, clock.number, past)))
         return [*stretches[: stretches.index(kept[0])], *kept]
 
-    def _verdicts(self, version: str, metric: str) -> list[Verdict]:
+    def _verdicts(self, cycle: Cycle | Clock) -> list[Verdict]:
         event = self._happenings[-1].event
-        return verdicts(self._rulebook.version(version), event.kind, self._state.attributes, metric)
+        question = Question(event.kind, self._state.attributes, cycle.metric, cycle.started_at)
+        return verdicts(self._rulebook.version(cycle.version), question)
 
     def _story(self, place: int, before: Clock, at: Instant) -> ClockStory:
         life = self._lives[place]
@@ -171,7 +171,7 @@ class _Watch:
         hours = policies.calendars[clock.calendar]
         elapsed, paused = clocks.counted(clock, at, hours)
         end = at if clock.stopped_at is None else clock.stopped_at
-        account = Account(hours, rules_of(policies).named[clock.policy].pause_when, clock.gaps, self._known)
+        account = Account(hours, rules_of(policies).named[clock.policy].pause_of(clock.metric), clock.gaps, self._known)
         return ClockStory(
             clock,
             elapsed,

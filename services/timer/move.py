@@ -55,8 +55,8 @@ def open_cycles(state: ItemState) -> tuple[Cycle, ...]:
 
 
 def _move_clock(step: Step, place: int, clock: Clock, rules: Rules) -> None:
-    before = offered(clock, step.options(step.rules(clock.version), clock.metric))
-    after = offered(clock, step.options(rules, clock.metric))
+    before = offered(clock, step.options(step.rules(clock.version), clock))
+    after = offered(clock, step.options(rules, clock))
     if after is None:
         leave_unmeasured(step, place, clock)
     elif before is not None and before == after and _stands(step, clock, before, rules):

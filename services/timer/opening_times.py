@@ -90,6 +90,10 @@ class HoursSpec:
         kept = self.public_holidays.get(region) if day.year in KEPT_YEARS else None
         return day in (public_holidays(region, day.year) if kept is None else kept)
 
+    def midnight(self, day: date) -> Instant:
+        """The instant at which a date begins in the zone: the first of two, and after the gap where there is none."""
+        return _utc(day.toordinal() - _EPOCH_DAY, 0, time_zone(self.time_zone, self.zone_rules))
+
     def _opened(self, day: int, zone: ZoneInfo) -> Iterator[tuple[Instant, Instant]]:
         for window in self.windows(date.fromordinal(_EPOCH_DAY + day)):
             opened, closed = _utc(day, window.start, zone), _utc(day, window.end, zone)

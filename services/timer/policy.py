@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from services.timer.conditions import By, Conditions, entry, matches
-from shared.events import Severity, Span
+from shared.events import Instant, Severity, Span, rfc3339
 
 OnChange = Literal["recompute", "keep", "restart"]
 OnReopen = Literal["resume", "restart", "ignore"]
@@ -75,6 +75,37 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Validity:
+    """When a policy can be taken: by cycles that start in `[since, until)`, however long they last."""
+
+    since: Instant | None = None  # None: from the beginning of time
+    until: Instant | None = None  # None: without an end
+
+    def holds(self, at: Instant) -> bool:
+        """Whether a cycle that starts at an instant can take the policy."""
+        return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+
+    def __str__(self) -> str:
+        since = "" if self.since is None else f"from {rfc3339(self.since)}"
+        until = "" if self.until is None else f"until {rfc3339(self.until)}"
+        return f"valid {f'{since} {until}'.strip() or 'always'}"
+
+    def covers(self, other: Validity) -> bool:
+        """Whether it holds wherever *other* holds."""
+        starts = self.since is None or (other.since is not None and self.since <= other.since)
+        return starts and (self.until is None or (other.until is not None and other.until <= self.until))
+
+    def meets(self, other: Validity) -> bool:
+        """Whether both hold at some instant."""
+        starts = [each.since for each in (self, other) if each.since is not None]
+        ends = [each.until for each in (self, other) if each.until is not None]
+        return not starts or not ends or max(starts) < min(ends)
+
+
+ALWAYS: Final = Validity()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Which items, in which hours, with which targets."""
 
@@ -91,6 +122,7 @@ class Policy:
     on_change: OnChange = "recompute"
     on_reopen: OnReopen = "resume"
     grace: Span = 0  # real time to wait for slow sources after a due time
+    valid: Validity = ALWAYS
 
     @property
     def precedence(self) -> tuple[int, int, bool, int, int]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from services.timer.conditions import Conditions, matches, texts
 from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet
-from shared.events import Span
+from shared.events import Instant, Span
 
 Outcome = Literal["won", "beside", "outranked", "no target", "no match"]
 # By which rule one matching policy comes before another, in the order of `Policy.precedence`.
@@ -43,15 +43,29 @@ class Verdict:
     target_by: Condition | None = None  # which entry of `by` gave the target; None: `within`
 
 
-def verdicts(policies: PolicySet, kind: str, attributes: Mapping[str, Any], metric: str) -> list[Verdict]:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which policy decides over a cycle of a metric of an item."""
+
+    kind: str
+    attributes: Mapping[str, Any]
+    metric: str
+    start: Instant  # of the cycle
+
+    @property
+    def item(self) -> Mapping[str, Any]:
+        """What conditions are asked of."""
+        return {**self.attributes, "kind": self.kind}
+
+
+def verdicts(policies: PolicySet, question: Question) -> list[Verdict]:
     """What became of every policy: the winner first, then those beside it, those outranked, and the others.
 
     Of those that do not match the nearest come first, which is those with the fewest conditions that fail.
     """
-    item = {**attributes, "kind": kind}
-    winner = _winner(policies, item, metric)
+    winner = _winner(policies, question)
     ranked = sorted(policies.policies, key=lambda policy: policy.precedence)
-    found = [_verdict(policy, winner, item, metric) for policy in ranked]
+    found = [_verdict(policy, winner, question) for policy in ranked]
     return sorted(found, key=lambda each: (_SHOWN_FIRST[each.outcome], _failures(each)))
 
 
@@ -71,20 +85,27 @@ def shown(value: Any) -> str:
     return next(iter(texts(value)), str(value))
 
 
-def _winner(policies: PolicySet, item: Mapping[str, Any], metric: str) -> Policy | None:
+def _winner(policies: PolicySet, question: Question) -> Policy | None:
+    item, metric = question.item, question.metric
     eligible = [
         policy
         for policy in policies.policies
-        if not policy.combine_all and matches(policy.applies_to, item) and _target(policy, item, metric)[0] is not None
+        if not policy.combine_all
+        and policy.valid.holds(question.start)
+        and matches(policy.applies_to, item)
+        and _target(policy, item, metric)[0] is not None
     ]
     return min(eligible, key=lambda policy: policy.precedence, default=None)
 
 
-def _verdict(policy: Policy, winner: Policy | None, item: Mapping[str, Any], metric: str) -> Verdict:
+def _verdict(policy: Policy, winner: Policy | None, question: Question) -> Verdict:
+    item, metric = question.item, question.metric
     asked = tuple(conditions(policy.applies_to, item))
     failed = tuple(condition for condition in asked if not condition.holds)
     if failed:
         return Verdict(policy.name, "no match", "; ".join(map(str, failed)), failed)
+    if not policy.valid.holds(question.start):
+        return Verdict(policy.name, "no match", f"the cycle did not start in it: {policy.valid}", asked)
     target, target_by = _target(policy, item, metric)
     if target is None:
         return Verdict(policy.name, "no target", _no_target(policy, item, metric), asked)

@@ -12,9 +12,11 @@ from services.timer.business_hours import BusinessHours
 from services.timer.calendar_data import CalendarData, installed_data
 from services.timer.calendar_file import canonical
 from services.timer.calendars import Written, inherit, names, unopened
+from services.timer.conditions import By
 from services.timer.policy import Policy
-from services.timer.policy_model import PolicyFile, Surroundings
+from services.timer.policy_model import PolicyFile
 from services.timer.policy_set import PolicySet
+from services.timer.target_model import Surroundings
 from shared.documents import Document, read_all, validate
 from shared.errors import BadDocument, Problem
 from shared.events import Instant
@@ -52,7 +54,7 @@ def load(files: Mapping[str, str], *, now: Instant | None = None, data: Calendar
         problems.append(Problem(next(iter(sorted(files)), "policies"), 1, "policies", "expected at least one policy"))
     if problems:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-    policies = _policies_of(read)
+    policies = _policies_of(read, calendars)
     return PolicySet(_version(policies, calendars, data), policies, calendars, data)
 
 
@@ -65,9 +67,9 @@ def _calendars_of(read: list[tuple[Document, PolicyFile]]) -> dict[str, Written]
     return {name: Written(document, model) for document, file in read for name, model in file.calendars.items()}
 
 
-def _policies_of(read: list[tuple[Document, PolicyFile]]) -> list[Policy]:
+def _policies_of(read: list[tuple[Document, PolicyFile]], calendars: Mapping[str, BusinessHours]) -> list[Policy]:
     models = [model for _, file in read for model in file.policies]
-    return [model.policy(order) for order, model in enumerate(models)]
+    return [model.policy(order, calendars[model.calendar.default].spec) for order, model in enumerate(models)]
 
 
 def _version(policies: list[Policy], calendars: Mapping[str, BusinessHours], data: CalendarData) -> str:
@@ -82,6 +84,14 @@ def _version(policies: list[Policy], calendars: Mapping[str, BusinessHours], dat
 
 def _canonical(policy: Policy) -> dict[str, Any]:
     plain = asdict(policy)
+    for choice in (plain["calendar"], *plain["targets"].values()):
+        choice["by"] = _ordered(choice["by"])
     for target in plain["targets"].values():
-        target["by"] = [(name, list(spans.items())) for name, spans in target["by"]]  # their order counts
+        if target["calendar"] is not None:
+            target["calendar"]["by"] = _ordered(target["calendar"]["by"])
     return plain
+
+
+def _ordered(by: By[Any]) -> list[tuple[str, list[tuple[str, Any]]]]:
+    # The order of its entries counts, and the names in a JSON object are sorted.
+    return [(name, list(entries.items())) for name, entries in by]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, Final
 
 from services.timer.business_hours import NoOpenTime
@@ -14,7 +14,7 @@ from services.timer.cycles import BY_NAME, Occurrence, Occurrences
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet
-from shared.events import SECOND, Event, Instant, Span
+from shared.events import SECOND, Event, Instant, Span, rfc3339
 
 _OCCURS_IN: Final[dict[Occurrence, frozenset[str]]] = {  # what does not happen to items of every kind
     "queued": frozenset({"call"}),
@@ -46,7 +46,8 @@ def findings(policies: PolicySet, now: Instant) -> list[Finding]:
     found: list[Finding] = []
     for policy in policies.policies:
         subject = f"policy {policy.name}"
-        messages = (*_conditions(policy), *_choices(policy), *_targets(policy), *_reach(policy, policies, now))
+        about = (_ended(policy, now), _conditions(policy), _choices(policy), _targets(policy))
+        messages = (*chain(*about), *_reach(policy, policies, now))
         found += [Finding(subject, message) for message in messages]
     found += _rivalries(policies.policies)
     for name, hours in policies.calendars.items():
@@ -58,20 +59,25 @@ def findings(policies: PolicySet, now: Instant) -> list[Finding]:
 
 def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
     """What *policies* leave uncovered in recorded events, and the attributes that they name and no event has."""
-    items: dict[str, tuple[str, dict[str, Any]]] = {}
+    items: dict[str, tuple[str, dict[str, Any], Instant]] = {}
     for event in sorted(events, key=lambda event: event.order):
-        items.setdefault(event.item, (event.kind, {}))[1].update(event.attributes)
-    uncovered = [item for item, (kind, attributes) in items.items() if not policies.terms(kind, attributes)]
+        items.setdefault(event.item, (event.kind, {}, event.time))[1].update(event.attributes)
+    uncovered = [item for item, known in items.items() if not policies.terms(*known)]
     found = []
     if uncovered:
         message = f"no policy covers {len(uncovered)} of {len(items)} items, {uncovered[0]} among them"
         found.append(Finding("events", message))
-    seen = {name for _, attributes in items.values() for name in attributes}
+    seen = {name for _, attributes, _ in items.values() for name in attributes}
     for policy in policies.policies:
         named = (policy.applies_to.keys() - {"kind"}).union(*policy.pauses)
         unseen = sorted(named - seen) if items else []
         found += [Finding(f"policy {policy.name}", f"no event has the attribute {name!r}") for name in unseen]
     return found
+
+
+def _ended(policy: Policy, now: Instant) -> Iterator[str]:
+    if policy.valid.until is not None and policy.valid.until <= now:
+        yield f"valid: it ended at {rfc3339(policy.valid.until)}, so no new clock takes it"
 
 
 def _conditions(policy: Policy) -> Iterator[str]:
@@ -127,7 +133,7 @@ def _rivalries(policies: Iterable[Policy]) -> Iterator[Finding]:
     ties = []
     by_name = {policy.name: policy for policy in policies}
     for first, second in _rivals(by_name.values()):
-        if _implied(first.applies_to, second.applies_to):
+        if _implied(first.applies_to, second.applies_to) and first.valid.covers(second.valid):
             always = [metric for metric, target in first.targets.items() if target.within is not None]
             taken = {metric: first.name for metric in always if metric in second.targets}
             shadowed[second.name] = taken | shadowed.get(second.name, {})
@@ -160,6 +166,8 @@ def _rivals(policies: Iterable[Policy]) -> Iterator[tuple[Policy, Policy]]:
 
 def _can_meet(one: Policy, other: Policy) -> bool:
     # An attribute that is a list can have both of two values.
+    if not one.valid.meets(other.valid):
+        return False
     shared = (one.applies_to.keys() & other.applies_to.keys()) - {"tags"}
     return not any(one.applies_to[name].isdisjoint(other.applies_to[name]) for name in shared)
 

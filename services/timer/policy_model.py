@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from datetime import date
+from typing import Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from services.timer.calendar_data import CalendarData
 from services.timer.calendar_file import AnyCalendar
-from services.timer.conditions import Conditions
-from services.timer.policy import CalendarChoice, OnChange, OnReopen, Policy, Target
-from services.timer.policy_values import Duration, Grace, Values, Warnings
-from shared.events import Severity
+from services.timer.opening_times import HoursSpec
+from services.timer.policy import ALWAYS, OnChange, OnReopen, Policy, Validity
+from services.timer.policy_values import Grace, Moment, Values
+from services.timer.target_model import CalendarText, Pauses, Surroundings, TargetText, conditions
+from shared.events import Instant, Severity
 
 Metric = Literal[
     "first_response",
@@ -37,105 +27,32 @@ Metric = Literal[
 KINDS: Final = ("ticket", "chat", "call")
 
 
-@dataclass(slots=True)
-class Surroundings:
-    """What a policy must know of the other places and files while it is checked."""
-
-    calendars: frozenset[str] | None  # None: some file cannot be read, so nobody knows
-    data: CalendarData | None = None  # knows zones and holidays beside the installed packages
-    policies: set[str] = field(default_factory=set)  # the names met so far
-
-
-def _known_calendar(name: str, info: ValidationInfo) -> str:
-    known = info.context.calendars if isinstance(info.context, Surroundings) else None
-    if known is not None and name not in known:
-        raise ValueError(f"expected the name of a calendar ({', '.join(sorted(known)) or 'none'}), got {name!r}")
-    return name
-
-
-def _can_change(attributes: dict[str, Any]) -> dict[str, Any]:
-    if "kind" in attributes:
-        raise ValueError("expected attributes that can change; the kind of an item never does")
-    return attributes
-
-
-def _no_kind(by: dict[str, Any]) -> dict[str, Any]:
-    if "kind" in by:
-        raise ValueError("expected attributes; give each kind of item a policy of its own")
-    return by
-
-
-CalendarName = Annotated[str, AfterValidator(_known_calendar)]
-Pauses = Annotated[dict[str, Values], AfterValidator(_can_change)]
-Calendars = Annotated[dict[str, dict[str, CalendarName]], AfterValidator(_no_kind)]
-Durations = Annotated[dict[str, dict[str, Duration]], AfterValidator(_no_kind)]
-
-
-class CalendarChoiceModel(BaseModel):
-    """A calendar for each value of an attribute, and one for all others."""
+class ValidityModel(BaseModel):
+    """When a policy can be taken: by cycles that start in it, the end itself excluded."""
 
     model_config = ConfigDict(extra="forbid")
 
-    default: CalendarName
-    by: Calendars = Field(
-        {}, description="attribute to values to calendars; the first attribute whose value has an entry counts"
-    )
-
-    def choice(self) -> CalendarChoice:
-        """The choice that it defines."""
-        return CalendarChoice(self.default, tuple(self.by.items()))
-
-
-CalendarText = Annotated[
-    CalendarChoiceModel,
-    BeforeValidator(
-        lambda value: value if isinstance(value, dict) else {"default": value},
-        json_schema_input_type=str | CalendarChoiceModel,
-    ),
-]
-
-
-class TargetModel(BaseModel):
-    """The business time allowed for a metric."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    within: Duration | None = Field(None, description="for every item that `by` does not name")
-    by: Durations = Field(
-        {}, description="attribute to values to durations; the first attribute whose value has an entry counts"
-    )
-    warn_at: Warnings = Field([], description="shares of the target used up, or times left, at which to warn")
-    severity: Severity | None = Field(None, description="of a breach; the policy's unless given")
-    calendar: CalendarText | None = Field(None, description="in which its clocks run; the policy's unless given")
-    pause_when: Pauses | None = Field(None, description="instead of the policy's; `{}` is never")
+    since: Moment | None = Field(None, alias="from", description="the first instant; from the beginning unless given")
+    until: Moment | None = Field(None, description="the first instant after it; without an end unless given")
 
     @model_validator(mode="after")
-    def _reachable(self) -> TargetModel:
-        spans = self.target().spans
-        if not spans:
-            raise ValueError("expected `within`, entries in `by`, or both")
-        for warning in self.warn_at:
-            if warning.elapsed(max(spans)) <= 0:
-                raise ValueError(f"expected warnings within the target, got {warning.label}")
+    def _in_order(self) -> ValidityModel:
+        if self.since is None and self.until is None:
+            raise ValueError("expected `from`, `until`, or both")
+        if self.since is not None and self.until is not None:
+            if isinstance(self.since, date) != isinstance(self.until, date):
+                raise ValueError("expected two dates or two instants, not one of each")
+            if self.since >= self.until:  # type: ignore[operator]  # both are dates, or both instants
+                raise ValueError("expected `from` before `until`")
         return self
 
-    def target(self) -> Target:
-        """The target that it defines."""
-        return Target(
-            self.within,
-            tuple(self.by.items()),
-            tuple(self.warn_at),
-            self.severity,
-            None if self.calendar is None else self.calendar.choice(),
-            None if self.pause_when is None else _conditions(self.pause_when),
-        )
+    def validity(self, calendar: HoursSpec) -> Validity:
+        """The validity that it defines; dates begin at midnight in the calendar's time zone."""
+        return Validity(_instant(self.since, calendar), _instant(self.until, calendar))
 
 
-def _written_out(value: Any) -> Any:
-    return value if isinstance(value, dict) else {"within": value}
-
-
-TargetText = Annotated[TargetModel, BeforeValidator(_written_out, json_schema_input_type=Duration | TargetModel)]
+def _instant(moment: date | Instant | None, calendar: HoursSpec) -> Instant | None:
+    return calendar.midnight(moment) if isinstance(moment, date) else moment
 
 
 class PolicyModel(BaseModel):
@@ -157,6 +74,7 @@ class PolicyModel(BaseModel):
     on_change: OnChange = Field("recompute", description="what another target or policy does to an open clock")
     on_reopen: OnReopen = Field("resume", description="what reopening does to a clock that was met")
     grace: Grace = Field(0, description="real time to wait for slow sources after a due time")
+    valid: ValidityModel | None = Field(None, description="when a cycle must start to take the policy")
 
     @field_validator("name")
     @classmethod
@@ -175,14 +93,14 @@ class PolicyModel(BaseModel):
                 raise ValueError(f"expected kinds of {', '.join(KINDS)}, got {kind!r}")
         return conditions
 
-    def policy(self, order: int) -> Policy:
-        """The policy that it defines, at a place among all."""
+    def policy(self, order: int, calendar: HoursSpec) -> Policy:
+        """The policy that it defines, at a place among all; *calendar* is its default one."""
         return Policy(
             name=self.name,
-            applies_to=_conditions(self.applies_to),
+            applies_to=conditions(self.applies_to),
             calendar=self.calendar.choice(),
             targets={metric: target.target() for metric, target in self.targets.items()},
-            pause_when=_conditions(self.pause_when),
+            pause_when=conditions(self.pause_when),
             severity=self.severity,
             rank=self.rank,
             order=order,
@@ -191,6 +109,7 @@ class PolicyModel(BaseModel):
             on_change=self.on_change,
             on_reopen=self.on_reopen,
             grace=self.grace,
+            valid=ALWAYS if self.valid is None else self.valid.validity(calendar),
         )
 
 
@@ -201,7 +120,3 @@ class PolicyFile(BaseModel):
 
     calendars: dict[str, AnyCalendar] = {}
     policies: list[PolicyModel] = []
-
-
-def _conditions(found: Mapping[str, list[str]]) -> Conditions:
-    return {name: frozenset(values) for name, values in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,7 @@ from services.timer.business_hours import BusinessHours
 from services.timer.calendar_data import NO_DATA, CalendarData
 from services.timer.conditions import Conditions, texts
 from services.timer.policy import LEVELS, Policy, WarnAt
-from shared.events import Severity, Span
+from shared.events import Instant, Severity, Span
 
 # Enough for every combination of values that real policies name; a flood of others only empties the memo.
 _MEMO_SIZE: Final = 32_768
@@ -70,6 +71,7 @@ class PolicySet:
         self._ranked = sorted(self.policies, key=lambda policy: policy.precedence)
         self._index = _index(self._ranked)
         self._values = _values_read(self.policies)
+        self._turns = _turns(self.policies)
         self._made: dict[tuple[str, str, Span, str], Terms] = {}
         self._memo: dict[tuple[Any, ...], Mapping[str, tuple[Terms, ...]]] = {}
 
@@ -78,14 +80,23 @@ class PolicySet:
         """The attributes on which `terms` depends; a change of any other cannot change the answer."""
         return frozenset(self._values)
 
-    def terms(self, kind: str, attributes: Mapping[str, Any]) -> Mapping[str, tuple[Terms, ...]]:
+    def season(self, start: Instant) -> int:
+        """The number of the season in which a cycle starts: in one season the same policies are valid."""
+        return bisect_right(self._turns, start) if self._turns else 0
+
+    def terms(self, kind: str, attributes: Mapping[str, Any], start: Instant) -> Mapping[str, tuple[Terms, ...]]:
         """metric -> the terms that hold for an item: the winner first, then every `combine: all` beside it.
 
         Where no ordinary policy has a target, the first already is a `combine: all` one. Equal terms of one set are
-        one object. Memoised on the values that any policy of the set names, because the fold asks it for every event
-        that could change the answer; what no policy names (another customer's name) is all one.
+        one object. Memoised on the season and on the values that any policy of the set names, because the fold asks it
+        for every event that could change the answer; what no policy names (another customer's name) is all one.
+
+        Args:
+            kind: of the item.
+            attributes: of the item, as of now.
+            start: of the cycle; what is not valid then does not hold for it, now or later.
         """
-        key: list[Any] = [kind]
+        key: list[Any] = [kind, self.season(start)]
         for name, known in self._values.items():
             value = attributes.get(name)
             if value.__class__ is str:
@@ -96,15 +107,15 @@ class PolicySet:
         if found is None:
             if len(self._memo) >= _MEMO_SIZE:
                 self._memo.clear()
-            found = self._memo[remembered] = self._decide(kind, attributes)
+            found = self._memo[remembered] = self._decide(kind, attributes, start)
         return found
 
-    def _decide(self, kind: str, attributes: Mapping[str, Any]) -> Mapping[str, tuple[Terms, ...]]:
+    def _decide(self, kind: str, attributes: Mapping[str, Any], start: Instant) -> Mapping[str, tuple[Terms, ...]]:
         winners: dict[str, tuple[Terms, ...]] = {}
         beside: dict[str, tuple[Terms, ...]] = {}
         for policy in self._candidates(attributes):
             chosen = beside if policy.combine_all else winners
-            if not policy.covers(kind, attributes):
+            if not (policy.valid.holds(start) and policy.covers(kind, attributes)):
                 continue
             for metric, target in policy.targets.items():
                 span = target.span(attributes)
@@ -140,6 +151,12 @@ def _index(ranked: list[Policy]) -> dict[tuple[str, str], list[int]]:
         for key in keys:
             index.setdefault(key, []).append(place)
     return index
+
+
+def _turns(policies: Iterable[Policy]) -> list[Instant]:
+    # The instants at which another season begins.
+    ends = {end for policy in policies for end in (policy.valid.since, policy.valid.until)}
+    return sorted(end for end in ends if end is not None)
 
 
 def _values_read(policies: Iterable[Policy]) -> dict[str, frozenset[str]]:

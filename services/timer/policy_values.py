@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from services.timer.calendar_file import one_or_list
+from services.timer.calendar_file import one_or_list, parse_date
 from services.timer.conditions import texts
 from services.timer.policy import WarnAt
-from shared.events import SECOND, Span
+from shared.events import SECOND, Instant, Span, parse_instant
 
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION: Final = "(?=[0-9])" + "".join(f"(?:([0-9]{{1,7}}){unit})?" for unit in _UNITS)
@@ -42,6 +43,20 @@ def parse_warn_at(text: object) -> WarnAt:
     raise ValueError(f"expected a share like 80%, above 0% and below 100%, or a time left like 15m_left, got {text!r}")
 
 
+def parse_moment(text: object) -> date | Instant:
+    """The date that a text like `2026-01-01` names, or the instant that one like `2026-01-05T08:00:00Z` names.
+
+    Raises:
+        ValueError: *text* is neither.
+    """
+    if isinstance(text, str):
+        try:
+            return parse_instant(text) if "T" in text else parse_date(text)
+        except ValueError:
+            pass
+    raise ValueError(f"expected a date like 2026-01-01 or an instant like 2026-01-05T08:00:00Z, got {text!r}")
+
+
 def _some(span: Span) -> Span:
     if span == 0:
         raise ValueError("expected more than no time at all")
@@ -60,6 +75,11 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$", "examples": ["4h"]}),
 ]
 Grace = Annotated[Span, PlainValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": f"^{_DURATION}$"})]
+Moment = Annotated[
+    date | Instant,
+    PlainValidator(parse_moment),
+    WithJsonSchema({"type": "string", "examples": ["2026-01-01", "2026-01-05T08:00:00Z"]}),
+]
 Warn = Annotated[
     WarnAt,
     PlainValidator(parse_warn_at),

@@ -24,8 +24,9 @@ class Step:
     """An item while one event takes effect."""
 
     __slots__ = (
-        "_asked", "_known", "_matches", "_offered", "_offers", "_rulebook", "_started", "answered", "at", "attributes",
-        "changes", "clocks", "event", "forced", "held", "older", "stage", "suspended", "touched", "unmeasured",
+        "_asked", "_known", "_matches", "_offered", "_offers", "_rulebook", "_season", "_started", "answered", "at",
+        "attributes", "changes", "clocks", "event", "forced", "held", "older", "stage", "suspended", "touched",
+        "unmeasured",
     )  # fmt: skip
 
     def __init__(self, state: ItemState, event: Event, rulebook: Rulebook) -> None:
@@ -48,6 +49,7 @@ class Step:
         self._started: Rules | None = None
         self._offers: Mapping[str, tuple[Terms, ...]] = {}
         self._offered: Rules | None = None
+        self._season = 0
         self._asked: Conditions | None = None
         self._matches = False
 
@@ -136,12 +138,13 @@ class Step:
         """The calendar of a clock."""
         return self.rules(clock.version).policies.calendars[clock.calendar]
 
-    def options(self, rules: Rules, metric: str) -> tuple[Terms, ...]:
-        """The terms that hold for a metric under the patched attributes: the winner's, then those beside it."""
-        if self._offered is not rules:
-            self._offers = rules.policies.terms(self.event.kind, self.attributes)
-            self._offered = rules
-        return self._offers.get(metric, ())
+    def options(self, rules: Rules, cycle: Cycle | Clock) -> tuple[Terms, ...]:
+        """The terms that hold for a cycle under the patched attributes: the winner's, then those beside it."""
+        season = rules.policies.season(cycle.started_at)
+        if self._offered is not rules or self._season != season:
+            self._offers = rules.policies.terms(self.event.kind, self.attributes, cycle.started_at)
+            self._offered, self._season = rules, season
+        return self._offers.get(cycle.metric, ())
 
     def stands_still(self, metric: str, policy: Policy) -> bool:
         """Whether a clock of this metric stands still under this policy and the patched attributes."""
@@ -170,7 +173,7 @@ class Step:
 
     def open(self, cycle: Cycle, rules: Rules) -> None:
         """Give a cycle its clocks: the winner's, if there is one, and those beside it."""
-        options = self.options(rules, cycle.metric)
+        options = self.options(rules, cycle)
         if winner(options) is None:
             self.unmeasured = (*self.unmeasured, cycle)
         for terms in options:

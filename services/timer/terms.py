@@ -37,7 +37,7 @@ def _hold_clock(step: Step, place: int, clock: Clock) -> None:
     if clock.breached_at is not None:
         _pause_or_resume(step, place, clock)
         return
-    terms = offered(clock, step.options(step.rules(clock.version), clock.metric))
+    terms = offered(clock, step.options(step.rules(clock.version), clock))
     if terms is None:
         leave_unmeasured(step, place, clock)
     elif is_under(clock, terms):
@@ -72,7 +72,7 @@ def _restart(step: Step, place: int, clock: Clock) -> None:
     step.end(place, clock, "cancelled")
     rules = step.rules_now
     cycle = step.new_cycle(clock.metric, rules)
-    terms = offered(clock, step.options(rules, clock.metric))
+    terms = offered(clock, step.options(rules, cycle))
     if terms is not None:
         step.add_clock(cycle, terms)
     elif not clock.beside:
@@ -94,7 +94,7 @@ def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
 
 def measure_cycle(step: Step, cycle: Cycle) -> None:
     """Give an unmeasured cycle the winner's clock, if there is a winner."""
-    terms = winner(step.options(step.rules(cycle.version), cycle.metric))
+    terms = winner(step.options(step.rules(cycle.version), cycle))
     if terms is not None:
         step.unmeasured = tuple(other for other in step.unmeasured if other is not cycle)
         step.add_clock(cycle, terms)
@@ -102,7 +102,7 @@ def measure_cycle(step: Step, cycle: Cycle) -> None:
 
 def measure_beside(step: Step, cycle: Cycle) -> None:
     """Give a cycle the clocks of the policies that apply beside the winner, unless they run."""
-    for terms in step.options(step.rules(cycle.version), cycle.metric):
+    for terms in step.options(step.rules(cycle.version), cycle):
         if terms.policy.combine_all and not _runs_beside(step, cycle.metric, terms.policy.name):
             step.add_clock(cycle, terms)
 

@@ -32,7 +32,7 @@ def policy_set(*policies: Policy) -> PolicySet:
 
 
 def names(policies: PolicySet, attributes: Mapping[str, Any], metric: str = "resolution") -> list[str]:
-    return [terms.policy.name for terms in policies.terms("ticket", attributes).get(metric, ())]
+    return [terms.policy.name for terms in policies.terms("ticket", attributes, 0).get(metric, ())]
 
 
 ITEM = {"contact": "ann", "customer": "acme", "service": "mail", "department": "it", "group": "g1", "priority": "high"}
@@ -101,8 +101,8 @@ class TestWhichPolicyWins:
 
     def test_another_kind_of_item_is_not_covered(self) -> None:
         policies = policy_set(policy("chats", {"kind": "chat"}))
-        assert policies.terms("ticket", {"kind": "chat"}) == {}
-        assert policies.terms("chat", {}).keys() == {"resolution"}
+        assert policies.terms("ticket", {"kind": "chat"}, 0) == {}
+        assert policies.terms("chat", {}, 0).keys() == {"resolution"}
 
     @settings(deadline=None)  # a busy machine is slow, not wrong
     @given(
@@ -199,8 +199,8 @@ class TestTerms:
     def test_the_same_answer_is_the_same_object(self) -> None:
         policies = policy_set(policy("p", {"priority": {"high", "low"}}))
         assert (
-            policies.terms("ticket", {"priority": "high"})["resolution"][0]
-            is (policies.terms("ticket", {"priority": "low"})["resolution"][0])
+            policies.terms("ticket", {"priority": "high"}, 0)["resolution"][0]
+            is (policies.terms("ticket", {"priority": "low"}, 0)["resolution"][0])
         )
 
     def test_equal_promises_of_two_versions_are_equal(self) -> None:
@@ -222,7 +222,7 @@ class TestTerms:
 
     def test_nor_is_one_in_other_hours(self) -> None:
         weekdays = BusinessHours(HoursSpec("UTC", ((Window(0, 86_400),),) * 5 + ((), ())))
-        terms = PolicySet("v2", [policy("p")], {"always": weekdays}).terms("ticket", {})["resolution"][0]
+        terms = PolicySet("v2", [policy("p")], {"always": weekdays}).terms("ticket", {}, 0)["resolution"][0]
         assert terms != terms_of(policy("p"))
 
     def test_a_target_may_have_its_own_severity(self) -> None:
@@ -232,7 +232,7 @@ class TestTerms:
     def test_a_flood_of_other_values_is_remembered_once(self) -> None:
         policies = policy_set(policy("p", {"customer": "acme"}))
         for n in range(1000):
-            policies.terms("ticket", {"customer": f"c{n}", "note": [n]})
+            policies.terms("ticket", {"customer": f"c{n}", "note": [n]}, 0)
         assert len(policies._memo) == 1
 
     def test_only_the_attributes_that_it_reads_matter(self) -> None:
@@ -246,7 +246,7 @@ class TestTerms:
 
 
 def terms_of(one: Policy) -> Terms:
-    return policy_set(one).terms("ticket", {})["resolution"][0]
+    return policy_set(one).terms("ticket", {}, 0)["resolution"][0]
 
 
 class TestWarnings:

@@ -37,7 +37,7 @@ def only(text: str) -> Policy:
 
 class TestTheSample:
     def test_its_targets_are_those_that_it_says(self) -> None:
-        terms = load({"policies.yaml": SAMPLE}).terms("ticket", {"priority": "urgent"})
+        terms = load({"policies.yaml": SAMPLE}).terms("ticket", {"priority": "urgent"}, 0)
         assert {metric: each[0].target // SECOND // 3600 for metric, each in terms.items()} == {
             "first_response": 4,
             "next_response": 8,

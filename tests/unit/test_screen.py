@@ -116,7 +116,5 @@ def test_a_type_can_be_named_in_short_or_in_full() -> None:
 
 
 def test_a_type_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(
-        typer.BadParameter, match="stopped, cancelled, retracted, silent, got lost"
-    ):
+    with pytest.raises(typer.BadParameter, match="stopped, cancelled, retracted, silent, got lost"):
         wanted_types(["lost"])
