@@ -30,6 +30,7 @@ COMMANDS: Final = {  # name, which is the module's name too -> what it does, for
     "lint": "Check policy files and routes, and find what in them cannot be meant.",
     "hours": "Ask a calendar: add business time, measure it, find the next opening.",
     "backtest": "Run recorded events through policies: what each clock would have done.",
+    "explain": "Explain every clock of an item: what counted, what did not, and why it is due when it is due.",
     "replay": "Send recorded events to an upstream topic again, at their own pace, faster, or at once.",
     "migrate": "Bring the database to this version and create the topics that are missing.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",

@@ -18,6 +18,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from shared.errors import Refused, Unavailable
+from shared.events import Instant, parse_instant
 from shared.metrics import Metrics
 
 _PROBLEM: Final[dict[str, Any]] = {
@@ -49,6 +50,20 @@ class ProblemError(Exception):
         self.detail = detail
         self.kind = kind
         self.extra = extra
+
+
+def asked_instant(name: str, text: str | None) -> Instant | None:
+    """The instant that a parameter of a request names; None where it is not given.
+
+    Raises:
+        ProblemError: 422, it is no RFC 3339 time.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError as exc:
+        raise ProblemError(422, f"{name}: {exc}") from exc
 
 
 @dataclass

@@ -10,12 +10,13 @@ import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from services.timer.explanation_api import explanation_router
 from services.timer.query_store import Page, QueryStore, StoredItem
 from services.timer.view import STATE_BITS, ClockState, ClockView, ItemView, clocks_of, item_view
 from shared.db import Database
 from shared.events import Kind, parse_instant
 from shared.kafka.producer import partition_of
-from shared.web import ProblemError
+from shared.web import ProblemError, asked_instant
 
 _PLACE: Final = msgspec.json.Decoder(
     tuple[
@@ -35,6 +36,7 @@ class ClockPage(BaseModel):
 def router(database: Database) -> APIRouter:
     """The routes that show items and clocks."""
     routes = APIRouter(prefix="/v1", tags=["clocks"])
+    routes.include_router(explanation_router(database))
     store = QueryStore(database)
 
     @routes.get("/items/{tenant}/{kind}/{item_id:path}")
@@ -58,7 +60,7 @@ def router(database: Database) -> APIRouter:
         states = state or list(STATE_BITS)
         bits = sum(STATE_BITS[each] for each in set(states))
         page = Page(_read_cursor(cursor), limit)
-        before = _instant(due_before)
+        before = asked_instant("due_before", due_before)
         if states == ["running"]:
             found = await store.due(bits, before, page)
         elif before is not None:
@@ -71,15 +73,6 @@ def router(database: Database) -> APIRouter:
         return ClockPage(clocks=views, next_cursor=_cursor(found[-1]) if len(found) == limit else None)
 
     return routes
-
-
-def _instant(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except ValueError as exc:
-        raise ProblemError(422, f"due_before: {exc}") from exc
 
 
 def _cursor(row: StoredItem) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
 
-from services.timer.calendar_data import decode, encode
+from services.timer.calendar_data import encode
 from services.timer.lease_store import StoredVersion
 from services.timer.policy_file import load
-from services.timer.policy_set import PolicySet
+from services.timer.policy_versions import PolicyVersions, Versions
 from services.timer.rulebook import Rulebook
 from shared.errors import BadDocument, Problem, Refused, Unavailable
 from shared.events import SECOND, Instant, Span
@@ -23,32 +23,26 @@ LEAD: Final[Span] = 3 * SECOND
 ALWAYS: Final[Instant] = -(2**62)
 
 
-class Versions(Protocol):
-    """What is kept of policies in the database."""
+class Register(Versions, Protocol):
+    """What is kept of policies in the database, and how more comes there."""
 
     async def register_version(self, version: StoredVersion) -> None:
         """Let a version take effect."""
-
-    async def versions(self, known: Sequence[Instant]) -> list[StoredVersion]:
-        """The versions that are not known yet."""
 
 
 class Policies:
     """The rulebook of this process, kept up with the database."""
 
-    def __init__(self, store: Versions, folder: Path, *, now: Callable[[], Instant]) -> None:
+    def __init__(self, store: Register, folder: Path, *, now: Callable[[], Instant]) -> None:
         self._store = store
         self._folder = folder
         self._now = now
-        self._known: dict[Instant, PolicySet] = {}
-        self._rulebook: Rulebook | None = None
+        self._versions = PolicyVersions(store)
         self._owed = False  # files were to be registered, and the database did not answer
 
     def rulebook(self) -> Rulebook:
         """The versions known to this process; `register` must have run."""
-        if self._rulebook is None:
-            raise Unavailable("no policies are loaded yet")
-        return self._rulebook
+        return self._versions.rulebook()
 
     async def register(self) -> None:
         """Read the files, and let them take effect for clocks that start from now on.
@@ -60,7 +54,7 @@ class Policies:
         files = read_files(self._folder)
         policies = load(files, now=self._now())
         await self.look()
-        first = not self._known
+        first = self._versions.is_empty
         effective_from = ALWAYS if first else self._now() + LEAD
         data = encode(policies.calendar_data)
         await self._store.register_version(StoredVersion(policies.version, effective_from, files, data))
@@ -93,16 +87,7 @@ class Policies:
 
     async def look(self) -> None:
         """Take over versions that any process registered."""
-        for stored in await self._store.versions(list(self._known)):
-            self._known[stored.effective_from] = made = _made(stored)
-            log.info(
-                "policies loaded",
-                version=made.version,
-                effective_from=stored.effective_from,
-                calendar_data=made.calendar_data.name,
-            )
-        if self._known:
-            self._rulebook = Rulebook(tuple(sorted(self._known.items(), key=lambda item: item[0])))
+        await self._versions.look()
 
     async def round(self) -> float:
         """Look for new versions; the seconds until the next look."""
@@ -114,13 +99,6 @@ class Policies:
         except Unavailable as exc:
             log.warning("policies wait", error=str(exc))
         return LOOK_S
-
-
-def _made(stored: StoredVersion) -> PolicySet:
-    # Named as it was registered, whatever a later release of this program makes of the hash.
-    data = None if stored.calendar_data is None else decode(stored.calendar_data)
-    made = load(dict(stored.files), data=data)
-    return PolicySet(stored.version, made.policies, made.calendars, made.calendar_data)
 
 
 def read_files(path: Path) -> Mapping[str, str]:

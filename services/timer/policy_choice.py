@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from services.timer.conditions import Conditions, matches, texts
+from services.timer.conditions import By, Conditions, matches, texts
 from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet
 from shared.events import Instant, Span
@@ -14,6 +14,8 @@ from shared.events import Instant, Span
 Outcome = Literal["won", "beside", "outranked", "no target", "no match"]
 # By which rule one matching policy comes before another, in the order of `Policy.precedence`.
 _RULES: Final = ("more specific", "more conditions", "rank", "rank", "earlier in the files")
+_LONG: Final = 80
+_NAMED: Final = 5  # values of a condition that a sentence names; a policy can list a thousand customers
 _SHOWN_FIRST: Final[Mapping[Outcome, int]] = {"won": 0, "beside": 1, "outranked": 2, "no target": 3, "no match": 4}
 
 
@@ -27,8 +29,8 @@ class Condition:
     holds: bool
 
     def __str__(self) -> str:
-        verb = "is" if self.holds else "is not"
-        return f"{self.attribute} {shown(self.value)} {verb} {' or '.join(self.expected)}"
+        has = f"{self.attribute} is {'not set' if self.value is None else shown(self.value)}"
+        return has if self.holds else f"{has}, and must be {_any_of(self.expected)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Verdict:
     conditions: tuple[Condition, ...] = ()  # the failed ones of a policy that does not match, else all of them
     target: Span | None = None  # what it allows the item
     target_by: Condition | None = None  # which entry of `by` gave the target; None: `within`
+    calendar: str | None = None  # in which the clock runs
+    calendar_by: Condition | None = None  # which entry of `by` gave the calendar; None: the default
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,25 @@ def conditions(asked: Conditions, attributes: Mapping[str, Any]) -> Iterator[Con
 
 
 def shown(value: Any) -> str:
-    """An attribute's value as a person reads it: `–` where there is none, members with a comma between."""
-    if value is None:
-        return "–"
+    """An attribute's value for a person: `–` where there is none, what cannot be printed escaped, cut if long."""
+    text = "–" if value is None else _text(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown(member) for member in value) + "]"
-    return next(iter(texts(value)), str(value))
+        return "[" + ", ".join(_text(member) for member in value) + "]"
+    return printable(next(iter(texts(value)), str(value)))
+
+
+def printable(text: str) -> str:
+    """The text with what would move a terminal's cursor, or change its colours, written as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _any_of(expected: tuple[str, ...]) -> str:
+    named = " or ".join(expected[:_NAMED])
+    return named if len(expected) <= _NAMED else f"{named} or one of {len(expected) - _NAMED} more"
 
 
 def _winner(policies: PolicySet, question: Question) -> Policy | None:
@@ -110,20 +127,34 @@ def _verdict(policy: Policy, winner: Policy | None, question: Question) -> Verdi
     if target is None:
         return Verdict(policy.name, "no target", _no_target(policy, item, metric), asked)
     outcome: Outcome = "beside" if policy.combine_all else "won" if policy is winner else "outranked"
-    because = _because(policy, winner, outcome)
-    return Verdict(policy.name, outcome, because, asked, target, target_by)
+    choice = policy.calendar_of(metric)
+    return Verdict(
+        policy=policy.name,
+        outcome=outcome,
+        because=_because(policy, winner, outcome),
+        conditions=asked,
+        target=target,
+        target_by=target_by,
+        calendar=choice.name(item),
+        calendar_by=_chosen_by(choice.by, item),
+    )
 
 
 def _target(policy: Policy, item: Mapping[str, Any], metric: str) -> tuple[Span | None, Condition | None]:
     target = policy.targets.get(metric)
     if target is None:
         return None, None
-    for name, entries in target.by:
+    return target.span(item), _chosen_by(target.by, item)
+
+
+def _chosen_by(by: By[Any], item: Mapping[str, Any]) -> Condition | None:
+    # The first attribute whose value has an entry, and of its values the one that comes first in the file.
+    for name, entries in by:
         values = texts(item.get(name))
-        for value, span in entries.items():
+        for value in entries:
             if value in values:
-                return span, Condition(name, (value,), item.get(name), holds=True)
-    return target.within, None
+                return Condition(name, (value,), item.get(name), holds=True)
+    return None
 
 
 def _no_target(policy: Policy, item: Mapping[str, Any], metric: str) -> str:
@@ -176,4 +207,4 @@ def _counted(number: int) -> str:
 
 
 def _failures(verdict: Verdict) -> int:
-    return len(verdict.conditions) if verdict.outcome == "no match" else 0
+    return sum(not condition.holds for condition in verdict.conditions)

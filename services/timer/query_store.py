@@ -36,6 +36,14 @@ _item: Final = Table(
     Column("clock_states", Integer),
     Column("quarantined", Boolean),
 )
+_history: Final = Table(
+    "history",
+    _metadata,
+    Column("partition", Integer, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("revision", BigInteger, primary_key=True),
+    Column("events", LargeBinary),
+)
 _LEASE: Final = Table("lease", _metadata, Column("partition", Integer, primary_key=True))
 _SHOWN: Final = (_item.c.partition, _item.c.key, _item.c.state, _item.c.ledger, _item.c.next_due, _item.c.quarantined)
 
@@ -69,6 +77,12 @@ class QueryStore:
         query = select(*_SHOWN).where(_item.c.partition == partition, _item.c.key == key)
         found = await self._rows(query)
         return found[0] if found else None
+
+    async def history(self, partition: int, key: str) -> list[bytes]:
+        """The packed events of each committed history row of an item, the oldest first; empty without such an item."""
+        query = select(_history.c.events).where(_history.c.partition == partition, _history.c.key == key)
+        async with self._database.transaction("read a history") as connection:
+            return list((await connection.execute(query.order_by(_history.c.revision))).scalars())
 
     async def due(self, states: int, before: Instant | None, page: Page) -> list[StoredItem]:
         """Items that have something to come, the earliest first, with a clock in one of *states* (bits).

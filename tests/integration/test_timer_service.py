@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -166,6 +167,27 @@ async def test_items_and_clocks_are_shown(here: Site) -> None:
         assert sorted(await items(client)) == sorted(["late", "met", *(f"open-{n}" for n in range(5))])
 
 
+async def test_an_item_is_explained_over_http_and_on_the_command_line(here: Site) -> None:
+    async with api(here.plant.process("timer", "one")) as client:
+        await here.send(ticket("late", ago_s=TARGET_S + 5), answer("late"))
+        await until(lambda: here.plant.has_folded(2), "2 events")
+        found = (await client.get("/v1/items/default/ticket/late/explanation")).json()
+        [clock] = found["clocks"]
+        assert [each["what"] for each in clock["milestones"]] == ["started", "breached", "met"]
+        assert [each["event"] and each["event"]["type"] for each in clock["milestones"]] == [
+            *("ticket.created", None, "ticket.agent_replied")
+        ]
+        assert sum(each["business_s"] for each in clock["spans"]) == clock["elapsed_s"]
+        query = {"at": clock["started_at"]}
+        then = (await client.get("/v1/items/default/ticket/late/explanation", params=query)).json()
+        assert [each["state"] for each in then["clocks"]] == ["running"]
+        arguments = ["explain", "late", "--format", "json", "--at", found["at"]]
+        explain = PlazoProcess(arguments, {"DATABASE_URL": here.plant.database_url}, here.plant.folder / "explain.log")
+        async with explain:
+            assert await explain.ended() == 0
+            assert json.loads(explain.output()) == found
+
+
 async def items(client: httpx2.AsyncClient, **query: Any) -> list[str]:
     """The items of the clocks that a query shows, page by page."""
     found: list[str] = []
@@ -196,6 +218,10 @@ async def test_clocks_that_are_due_soon_come_in_order(here: Site) -> None:
         ("/v1/items/default/ticket/nobody", 404, "There is no item default/ticket/nobody."),
         ("/v1/items/default/letter/1", 422, "The request is not valid."),
         ("/v1/items/default/ticket/%00", 404, "There is no item"),
+        ("/v1/items/default/ticket/nobody/explanation", 404, "There is no item default/ticket/nobody."),
+        ("/v1/items/default/ticket/%00/explanation", 404, "There is no item"),
+        ("/v1/items/default/ticket/nobody/explanation?at=yesterday", 422, "at: expected a time like"),
+        ("/v1/items/default/ticket/nobody/explanation?since=1", 422, "since: expected a time like"),
         ("/v1/clocks?state=unknown", 422, "The request is not valid."),
         ("/v1/clocks?limit=0", 422, "The request is not valid."),
         ("/v1/clocks?cursor=nonsense", 422, "cursor: expected the next_cursor of another page"),

@@ -17,7 +17,7 @@ from shared.events import SECOND, Event
 from tests.histories import MONDAY, at, history, rulebook, span, time
 from tests.strategies_events import LENGTH, STEP, UNTIL, histories, rulebooks
 
-LAW = settings(max_examples=200, deadline=None)  # a first question to a calendar compiles a year
+LAW = settings(max_examples=100, deadline=None)  # a first question to a calendar compiles a year
 ITEM = "default/ticket/1"
 PLAIN = rulebook("""
 - name: p
@@ -73,7 +73,7 @@ class TestSpans:
             the_clock("09:00 created\n10:00 updated status=pending\n11:00 updated status=open", until="12:00")
         ) == [
             "09:00–10:00 running 1:00",
-            "10:00–11:00 paused 1:00 (status pending is on_hold or pending)",
+            "10:00–11:00 paused 1:00 (status is pending)",
             "11:00–12:00 running 1:00",
         ]
 
@@ -87,8 +87,8 @@ class TestSpans:
         """
         assert spans(the_clock(story, until="14:00")) == [
             "09:00–10:00 running 1:00",
-            "10:00–11:00 paused 1:00 (status pending is on_hold or pending)",
-            "11:00–12:00 paused 1:00 (status on_hold is on_hold or pending)",
+            "10:00–11:00 paused 1:00 (status is pending)",
+            "11:00–12:00 paused 1:00 (status is on_hold)",
             "12:00–13:00 paused 1:00 (the item is over)",
             "13:00–14:00 running 1:00",
         ]
@@ -190,7 +190,9 @@ class TestUnmeasured:
         rules = rulebook("- {name: gold, applies_to: {customer: acme}, calendar: always, targets: {resolution: 4h}}")
         (found,) = explained("09:00 created customer=zed", rules).unmeasured
         assert found.cycle.metric == "resolution"
-        assert [(each.outcome, each.because) for each in found.verdicts] == [("no match", "customer zed is not acme")]
+        assert [(each.outcome, each.because) for each in found.verdicts] == [
+            ("no match", "customer is zed, and must be acme")
+        ]
 
 
 class TestLaws:

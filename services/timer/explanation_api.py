@@ -1,0 +1,39 @@
+"""The route that explains an item."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from services.timer.explainer import Explainer
+from services.timer.explanation_model import ExplanationView
+from services.timer.explanation_view import explanation_view, page
+from shared.db import Database
+from shared.events import Kind
+from shared.web import ProblemError, asked_instant
+
+
+def explanation_router(database: Database) -> APIRouter:
+    """The route that explains an item; it must come before that of the item, whose id may have slashes."""
+    routes = APIRouter()
+    explainer = Explainer(database)
+
+    @routes.get("/items/{tenant}/{kind}/{item_id:path}/explanation")
+    async def explanation(  # noqa: PLR0913, PLR0917 # one argument for each parameter of the request
+        tenant: str,
+        kind: Kind,
+        item_id: str,
+        at: Annotated[str | None, Query(description="RFC 3339; by default now.")] = None,
+        since: Annotated[str | None, Query(description="The next_since of another page, with that page's at.")] = None,
+        limit: Annotated[int, Query(ge=1, le=10_000, description="About how many entries make a page.")] = 1000,
+    ) -> ExplanationView:
+        """Why the clocks of an item are as they are: policies, spans, due times, and the events that made them so."""
+        key = f"{tenant}/{kind}/{item_id}"
+        as_of, begins = asked_instant("at", at), asked_instant("since", since)
+        found = await explainer.explain(key, as_of)
+        if found is None:
+            raise ProblemError(404, f"There is no item {key}.")
+        return explanation_view(found, page(found, begins, limit))
+
+    return routes
