@@ -19,10 +19,10 @@ from services.timer.partitions import Partitions
 from services.timer.relay import Relay
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import WriteSet
-from shared.cloudevents import encode_record
 from shared.events import Event, Instant, Topics
 from shared.kafka.connection import Outgoing, Place, Record
 from shared.metrics import Metrics
+from shared.recounts import encode_event
 from tests.fakes import FakeRecord
 from tests.fakes_timer import FakeBrokers, FakeLeases, FakeSender, FakeStore, Tables, Time
 
@@ -59,6 +59,9 @@ class World:
         self.events: list[Event] = []  # what happened
         self.upstream: list[Event] = []  # of these, what has not reached the log yet
 
+    async def look(self) -> None:
+        """Learn of new versions; here every process has the same rulebook at any time."""
+
     def happen(self, event: Event) -> None:
         """Let something happen now, of which the log does not know yet."""
         self.events.append(event)
@@ -70,7 +73,7 @@ class World:
 
     def append(self, event: Event) -> None:
         """Write an event to its partition of the log, for the first time or again."""
-        key, value, headers = encode_record(event)
+        key, value, headers = encode_event(event)
         partition = crc32(key) % PARTITIONS
         log = self.log[partition]
         log.append(FakeRecord(value, headers, TOPICS.events, partition, len(log), key=key))
@@ -104,6 +107,7 @@ class Process:
         self.timer = Timer(
             holdings=self.holdings,
             items=self.store,
+            look=world.look,
             lane=self.lane,
             rulebook=lambda: world.rulebook,
             topics=TOPICS,

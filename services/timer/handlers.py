@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import chain
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import msgspec
 import structlog
 
 from services.timer import fold, ledger
 from services.timer.draft import Draft
 from services.timer.evidence import Evidence
+from services.timer.histories import Items, held_of, known_events
 from services.timer.holdings import Deadline, Held, Holding, Holdings, fingerprint
-from services.timer.item import ItemState
-from services.timer.ledger import Firing, Ledger, Output
+from services.timer.ledger import Firing, Output
 from services.timer.rulebook import Rulebook
-from services.timer.write_set import ItemRow, WriteSet
+from services.timer.tally import count
+from services.timer.write_set import WriteSet
 from shared.deadletters import dead_letter
 from shared.errors import BadRecord
 from shared.events import SECOND, Event, Instant, Topics
@@ -27,9 +26,6 @@ from shared.metrics import Metrics
 from shared.recounts import decode_event
 
 log = structlog.get_logger(__name__)
-_STATE: Final = msgspec.msgpack.Decoder(ItemState)
-_LEDGER: Final = msgspec.msgpack.Decoder(Ledger)
-_EVENTS: Final = msgspec.msgpack.Decoder(list[Event])
 
 
 class Arrival(NamedTuple):
@@ -37,16 +33,6 @@ class Arrival(NamedTuple):
 
     event: Event
     record: Record
-
-
-class Items(Protocol):
-    """What is read of the database between two turns."""
-
-    async def items(self, keys: Sequence[tuple[int, str]]) -> list[ItemRow]:
-        """The rows that exist."""
-
-    async def histories(self, keys: Sequence[tuple[int, str]]) -> list[tuple[int, str, bytes]]:
-        """The committed history rows."""
 
 
 class Lane(Protocol):
@@ -64,6 +50,7 @@ class Timer:
         *,
         holdings: Holdings,
         items: Items,
+        look: Callable[[], Awaitable[None]],
         lane: Lane,
         rulebook: Callable[[], Rulebook],
         topics: Topics,
@@ -73,6 +60,7 @@ class Timer:
     ) -> None:
         self._holdings = holdings
         self._items = items
+        self._look = look  # learns of versions of the policies that were just registered
         self._lane = lane
         self._rulebook = rulebook
         self._topics = topics
@@ -113,6 +101,7 @@ class Timer:
             if holding is None:
                 continue
             await self._load(holding, keys)
+            await self._fold_stale(holding, keys)
             if not holding.lost:
                 firing = Firing(evidence.through, self._now(), evidence.late_possible, self._rulebook().calendar_data)
                 for key in keys:
@@ -149,9 +138,12 @@ class Timer:
         event = arrival.event
         held = holding.items.get(event.item)
         if held is None:
+            if event.recount is not None:
+                self._bury(holding, arrival.record, BadRecord("invalid", f"there is no item {event.item}", "subject"))
+                return True
             held = Held(event.item, fold.EMPTY, ledger.EMPTY)
             holding.item_count += 1
-        elif fingerprint(event) in held.seen or not fold.follows(held.state, event):
+        elif fingerprint(event) in held.seen or not fold.follows(held.state, event) or self._is_stale(held):
             return False
         holding.use(held)
         self._apply(holding, held, arrival)
@@ -167,14 +159,10 @@ class Timer:
         late = {holding: arrivals for holding, arrivals in late.items() if not holding.lost}
         if not late:
             return
-        # What is not committed yet is noted before the database is asked, because it may be committed meanwhile.
-        known = {
-            (holding.partition, event.item): list(chain.from_iterable(holding.items[event.item].recent))
-            for holding, arrivals in late.items()
-            for event, _ in arrivals
-        }
-        for partition, key, packed in await self._items.histories(list(known)):
-            known[partition, key] += _EVENTS.decode(packed)
+        wanted = [(holding, event.item) for holding, arrivals in late.items() for event, _ in arrivals]
+        known = await known_events(self._items, wanted)
+        if any(not self._knows(event) for arrivals in late.values() for event, _ in arrivals):
+            await self._look()
         for holding, arrivals in late.items():
             for arrival in arrivals:
                 self._fold_again(holding, arrival, known[holding.partition, arrival.event.item])
@@ -186,10 +174,14 @@ class Timer:
         if any((other.source, other.id) == identity and other.order <= event.order for other in known):
             self._metrics.events_folded.labels(outcome="repeated").inc()
             return
+        if not self._knows(event):
+            error = BadRecord("invalid", "expected a version that is registered", "data.policy_version")
+            self._bury(holding, arrival.record, error)
+            return
         known.append(event)
         held = holding.items[event.item]
         # One that follows after all had another's fingerprint, or came behind a late one of the same batch.
-        history = None if fold.follows(held.state, event) else known
+        history = known if self._is_stale(held) or not fold.follows(held.state, event) else None
         self._apply(holding, held, arrival, history)
         self._metrics.events_folded.labels(outcome="late").inc()
 
@@ -203,8 +195,7 @@ class Timer:
             if history is None:
                 held.state = fold.apply(held.state, arrival.event, self._rulebook())
             else:
-                before, held.state = held.state, fold.refold(history, self._rulebook())
-                held.retired = ledger.retired(held.key, before, held.state, held.retired)
+                self._refold(held, history)
         except Exception as exc:  # a bug of ours, in one item's history
             log.exception("folding failed, the item is quarantined", item=held.key, event_id=arrival.event.id)
             held.quarantined = True
@@ -212,7 +203,35 @@ class Timer:
             return
         self._draft.remember(holding, held, arrival.event)
 
+    def _refold(self, held: Held, history: list[Event]) -> None:
+        before, held.state = held.state, fold.refold(history, self._rulebook())
+        held.retired = ledger.retired(held.key, before, held.state, held.retired)
+
+    def _is_stale(self, held: Held) -> bool:
+        """Whether the item was folded under other exclusions than hold now."""
+        return held.state.exclusions != self._rulebook().exclusions_revision
+
+    def _knows(self, event: Event) -> bool:
+        """Whether the version to which the event moves clocks, if it does, is known to this process."""
+        version = None if event.recount is None else event.recount.policy_version
+        return version is None or self._rulebook().knows(version)
+
     # --- firing ---
+
+    async def _fold_stale(self, holding: Holding, keys: Collection[str]) -> None:
+        """Fold those of the items again that were folded under other exclusions: what is due may not be by these."""
+        found = [held for key in keys if (held := holding.items.get(key)) is not None]
+        stale = [held for held in found if self._is_stale(held) and not held.quarantined]
+        if not stale:
+            return
+        known = await known_events(self._items, [(holding, held.key) for held in stale])
+        for held in stale:
+            self._draft.touch(holding, held)
+            try:
+                self._refold(held, known[holding.partition, held.key])
+            except Exception:  # a bug of ours, in one item's history
+                log.exception("folding failed, the item is quarantined", item=held.key)
+                held.quarantined = True
 
     def _fire(self, holding: Holding, key: str, firing: Firing) -> None:
         held = holding.items.get(key)
@@ -246,20 +265,7 @@ class Timer:
 
     def _publish(self, draft: Draft, holding: Holding, held: Held, output: Output, *, detected_at: Instant) -> None:
         draft.publish(holding, held, output)
-        event = output.event
-        labels = {
-            "policy": self._metrics.policy_label(event.policy),
-            "metric": event.metric,
-            "severity": event.severity,
-        }
-        if output.type == "sla.clock.breached.v1":
-            self._metrics.breaches.labels(**labels).inc()
-            delay = detected_at - output.time
-            self._metrics.detection_delay.labels(severity=event.severity).observe(delay / SECOND)
-        elif output.type == "sla.clock.warning.v1":
-            self._metrics.warnings.labels(**labels).inc()
-        elif output.type == "sla.breach.retracted.v1":
-            self._metrics.retractions.labels(**labels).inc()
+        count(self._metrics, output, detected_at)
 
     # --- what both need ---
 
@@ -283,12 +289,3 @@ class Timer:
         key = letter.key or f"{record.topic}/{record.partition}".encode()
         self._draft.send(holding, self._topics.deadletters, key, letter.headers, letter.value)
         self._metrics.dead_letters.labels(stage="timer", reason=error.reason).inc()
-
-
-def held_of(row: ItemRow) -> Held:
-    """An item as it was stored."""
-    held = Held(row.key, _STATE.decode(row.state), _LEDGER.decode(row.ledger), next_due=row.next_due)
-    held.quarantined = row.quarantined
-    held.seen = row.seen
-    held.retired = tuple(row.retired.split())
-    return held

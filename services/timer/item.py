@@ -28,6 +28,7 @@ class ItemState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unmeasured: tuple[Cycle, ...] = ()  # open cycles without a clock of a winning policy
     suspended: tuple[int, ...] = ()  # places of the clocks that reopening may take up
     changes: tuple[Change, ...] = ()  # of the attributes since creation, the oldest first
+    exclusions: str = ""  # the revision of the exclusions under which it was folded
 
 
 EMPTY: Final = ItemState()

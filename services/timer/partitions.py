@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import structlog
 
 from services.timer.evidence import ANSWER_S, Brokers
-from services.timer.handlers import held_of
+from services.timer.histories import held_of
 from services.timer.holdings import Deadline, Holding, Holdings, kind_of
 from services.timer.store import Lease
 from services.timer.write_set import ItemRow

@@ -42,7 +42,7 @@ class PatientItems:
         Raises:
             Unavailable: the database does not answer, and the process is leaving.
         """
-        return await self._answered(lambda: self._items.items(keys))
+        return await self.answered(lambda: self._items.items(keys))
 
     async def histories(self, keys: Sequence[tuple[int, str]]) -> list[tuple[int, str, bytes]]:
         """The committed history rows.
@@ -50,9 +50,14 @@ class PatientItems:
         Raises:
             Unavailable: the database does not answer, and the process is leaving.
         """
-        return await self._answered(lambda: self._items.histories(keys))
+        return await self.answered(lambda: self._items.histories(keys))
 
-    async def _answered(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def answered(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What *ask* answers once the database does.
+
+        Raises:
+            Unavailable: the database does not answer, and the process is leaving.
+        """
         wait_s = RETRY_FIRST_S
         while True:
             last_try = self._leaving.is_set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from services.timer.policy_set import PolicySet
@@ -16,6 +16,7 @@ class Rulebook:
     """The versions of the policies over time: which one a clock that starts at an instant takes."""
 
     versions: tuple[tuple[Instant, PolicySet], ...]  # (effective from, policies), the earliest first; at least one
+    exclusions_revision: str = ""  # names the exclusions that hold: what was folded under others is folded again
 
     def at(self, instant: Instant) -> PolicySet:
         """The version in force at *instant*; before the first version, the first."""
@@ -40,7 +41,11 @@ class Rulebook:
                 return policies
         raise KeyError(version)
 
+    def knows(self, version: str) -> bool:
+        """Whether there is a version with this hash."""
+        return any(policies.version == version for _, policies in self.versions)
+
     def adding(self, effective_from: Instant, policies: PolicySet) -> Rulebook:
         """This rulebook with one more version; of two from the same instant the one added last is in force."""
         versions = sorted((*self.versions, (effective_from, policies)), key=lambda version: version[0])
-        return Rulebook(tuple(versions))
+        return replace(self, versions=tuple(versions))

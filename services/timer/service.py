@@ -73,9 +73,11 @@ class TimerService:
         self._relay = Relay(self._producer, self._store, published=self._note_published, metrics=self._metrics)
         self._lane = Lane(self._store, committed=self._tell, lost=self._forget, topics=topics)
         self._feed = Feed(self._store, self._feeder, topics.clocks, idle=lambda: self._lane.idle)
+        items = PatientItems(self._store, self._leaving)
         self._timer = Timer(
             holdings=self._holdings,
-            items=PatientItems(self._store, self._leaving),
+            items=items,
+            look=partial(items.answered, self._policies.look),
             lane=self._lane,
             rulebook=self._policies.rulebook,
             topics=self._settings.topics,

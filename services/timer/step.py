@@ -65,6 +65,7 @@ class Step:
             self.unmeasured,
             self.suspended,
             self.changes,
+            self._rulebook.exclusions_revision,
         )
 
     def run_out(self) -> None:

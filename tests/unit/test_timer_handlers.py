@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from services.timer import fold, ledger
 from services.timer.calendar_data import INSTALLED
 from services.timer.evidence import Evidence
-from services.timer.handlers import Timer, held_of
+from services.timer.handlers import Timer
+from services.timer.histories import held_of
 from services.timer.holdings import Deadline, Held, Holding, Holdings, open_clocks
 from services.timer.item import ItemState
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import WriteSet, unpack_headers
-from shared.cloudevents import encode_record
 from shared.events import BreachEvent, Event, Topics
 from shared.kafka.connection import Record
 from shared.metrics import Metrics
+from shared.recounts import encode_event
 from tests.fakes import FakeRecord
 from tests.fakes_timer import FakeStore, Tables, Time
 from tests.histories import at, event, rulebook
@@ -54,10 +55,12 @@ class Desk:
             self.take(number, complete=complete)
         self.in_lane: list[tuple[WriteSet, list[Held]]] = []
         self.rules = rules
+        self.registered: Rulebook | None = None  # what a look at the database would find
         self.broken: set[str] = set()  # ids of events that cannot be folded
         self.timer = Timer(
             holdings=self.holdings,
             items=self.store,
+            look=self.look,
             lane=self,
             rulebook=lambda: self.rules,
             topics=Topics(),
@@ -66,6 +69,10 @@ class Desk:
             keep_items=keep_items,
         )
         self.offset = 0
+
+    async def look(self) -> None:
+        """Learn of the versions that were registered meanwhile."""
+        self.rules = self.registered or self.rules
 
     async def put(self, write_set: WriteSet, held: list[Held]) -> None:
         """Be the lane."""
@@ -113,7 +120,7 @@ class Desk:
         """The events as they come from Kafka."""
         found: list[Record] = []
         for each in events:
-            key, value, headers = encode_record(each)
+            key, value, headers = encode_event(each)
             found.append(FakeRecord(value, headers, "sla.events.v1", 0, self.offset, key=key))
             self.offset += 1
         return found
