@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +16,7 @@ from services.timer.conditions import By
 from services.timer.policy import Policy
 from services.timer.policy_model import PolicyFile
 from services.timer.policy_set import PolicySet
+from services.timer.silence import SourceRule
 from services.timer.target_model import Surroundings
 from shared.documents import Document, read_all, validate
 from shared.errors import BadDocument, Problem
@@ -54,8 +55,9 @@ def load(files: Mapping[str, str], *, now: Instant | None = None, data: Calendar
         problems.append(Problem(next(iter(sorted(files)), "policies"), 1, "policies", "expected at least one policy"))
     if problems:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-    policies = _policies_of(read, calendars)
-    return PolicySet(_version(policies, calendars, data), policies, calendars, data)
+    policies, sources = _policies_of(read, calendars), _sources_of(read, calendars)
+    version = _version(policies, calendars, data, sources)
+    return PolicySet(version, policies, calendars, data, sources=sources)
 
 
 def json_schema() -> dict[str, Any]:
@@ -72,13 +74,24 @@ def _policies_of(read: list[tuple[Document, PolicyFile]], calendars: Mapping[str
     return [model.policy(order, calendars[model.calendar.default].spec) for order, model in enumerate(models)]
 
 
-def _version(policies: list[Policy], calendars: Mapping[str, BusinessHours], data: CalendarData) -> str:
+def _sources_of(
+    read: list[tuple[Document, PolicyFile]], calendars: Mapping[str, BusinessHours]
+) -> tuple[SourceRule, ...]:
+    rules = [model.rule(pattern) for _, file in read for pattern, model in file.sources.items()]
+    return tuple(replace(rule, hours=calendars[rule.calendar]) if rule.calendar else rule for rule in rules)
+
+
+def _version(
+    policies: list[Policy], calendars: Mapping[str, BusinessHours], data: CalendarData, sources: Iterable[SourceRule]
+) -> str:
     # What else decides about open hours belongs to the content: the rules of time zones and of public holidays.
-    content = {
+    content: dict[str, Any] = {
         "calendars": {name: canonical(hours.spec) for name, hours in calendars.items()},
         "policies": [_canonical(policy) for policy in policies],
         "calendar_data": data.fingerprint,
     }
+    if rules := [[rule.pattern, rule.after, rule.severity, rule.calendar] for rule in sources]:
+        content["sources"] = rules
     return sha256(json.dumps(content, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
 
 

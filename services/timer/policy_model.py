@@ -11,6 +11,7 @@ from services.timer.calendar_file import AnyCalendar
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import ALWAYS, OnChange, OnReopen, Policy, Validity
 from services.timer.policy_values import Grace, Moment, Values
+from services.timer.source_model import SourceName, SourceText
 from services.timer.target_model import CalendarText, Pauses, Surroundings, TargetText, conditions
 from shared.events import Instant, Severity
 
@@ -114,9 +115,10 @@ class PolicyModel(BaseModel):
 
 
 class PolicyFile(BaseModel):
-    """Policies and the calendars in which their clocks run."""
+    """Policies, the calendars in which their clocks run, and how long sources may be quiet."""
 
     model_config = ConfigDict(extra="forbid")
 
     calendars: dict[str, AnyCalendar] = {}
     policies: list[PolicyModel] = []
+    sources: dict[SourceName, SourceText] = {}

@@ -11,6 +11,7 @@ from services.timer.business_hours import BusinessHours
 from services.timer.calendar_data import NO_DATA, CalendarData
 from services.timer.conditions import Conditions, texts
 from services.timer.policy import LEVELS, Policy, WarnAt
+from services.timer.silence import SourceRule
 from shared.events import Instant, Severity, Span
 
 # Enough for every combination of values that real policies name; a flood of others only empties the memo.
@@ -56,6 +57,8 @@ class PolicySet:
         policies: Iterable[Policy],
         calendars: Mapping[str, BusinessHours],
         calendar_data: CalendarData = NO_DATA,
+        *,
+        sources: Iterable[SourceRule] = (),
     ) -> None:
         """A set whose policies name only calendars in *calendars*.
 
@@ -66,6 +69,7 @@ class PolicySet:
         self.policies = tuple(policies)  # in the order of the file
         self.calendars = dict(calendars)
         self.calendar_data = calendar_data  # what the calendars are computed with
+        self.sources = tuple(sources)  # how long sources may be quiet, in the order of the file
         if unknown := {name for policy in self.policies for name in policy.calendars} - self.calendars.keys():
             raise KeyError(", ".join(sorted(unknown)))
         self._ranked = sorted(self.policies, key=lambda policy: policy.precedence)

@@ -144,6 +144,7 @@ def test_every_sla_metric_is_documented_and_no_other() -> None:
         ("Options of a policy", "PolicyModel"),
         ("Options of a target", "TargetModel"),
         ("Options of a calendar", "HeirModel"),
+        ("Sources", "SourceModel"),
     ],
 )
 def test_every_option_of_a_policy_file_is_documented_and_no_other(heading: str, definition: str) -> None:
@@ -197,6 +198,12 @@ def test_the_calendars_in_the_docs_are_accepted() -> None:
     found = load_calendars({"policies.md": text})
     lunch_on_christmas_eve = parse_instant("2026-12-24T14:30:00Z")
     assert {name for name, hours in found.items() if hours.is_open(lunch_on_christmas_eve)} == {"on-call"}
+
+
+def test_the_sources_in_the_docs_are_accepted() -> None:
+    (text,) = examples(POLICIES, "yaml", "sources")
+    rules = policy_file.load({"policies.md": text}).sources
+    assert [rule.pattern for rule in rules] == ["/pbx", "/chat/*", "/nightly-import", "*"]
 
 
 def test_the_routes_in_the_docs_are_accepted() -> None:
