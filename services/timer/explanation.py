@@ -107,7 +107,8 @@ class _Watch:
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
-        self._reads = _ALWAYS_READ.union(*(rules_of(policies).reads for _, policies in rulebook.versions))
+        read = [rules_of(policies).reads for _, policies in rulebook.versions]
+        self._reads = None if None in read else _ALWAYS_READ.union(*(names for names in read if names is not None))
         self._state = fold.EMPTY
         self._events: dict[tuple[str, str], Event] = {}
         self._known: list[Known] = []
@@ -184,11 +185,12 @@ class _Watch:
 
 
 def _changes(
-    before: Mapping[str, Any], after: Mapping[str, Any], reads: frozenset[str]
+    before: Mapping[str, Any], after: Mapping[str, Any], reads: frozenset[str] | None
 ) -> Iterable[tuple[str, Any, Any]]:
     if before is after:
         return
-    for name in sorted(reads & (before.keys() | after.keys())):
+    named = before.keys() | after.keys()
+    for name in sorted(named if reads is None else reads & named):
         old, new = before.get(name), after.get(name)
         if old != new or old.__class__ is not new.__class__:
             yield name, old, new

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from services.timer.conditions import By, Conditions, entry, matches
+from services.timer.expression import Expression
 from shared.events import Instant, Severity, Span, rfc3339
 
 OnChange = Literal["recompute", "keep", "restart"]
@@ -123,14 +124,20 @@ class Policy:
     on_reopen: OnReopen = "resume"
     grace: Span = 0  # real time to wait for slow sources after a due time
     valid: Validity = ALWAYS
+    when: Expression | None = None  # must hold beside `applies_to`
 
     @property
     def precedence(self) -> tuple[int, int, bool, int, int]:
         """A key by which the policy that wins sorts first: level, number of conditions, rank, place in the file."""
         named = [level for level, name in enumerate(LEVELS) if name in self.applies_to]
-        others = self.applies_to.keys() - {"kind"}
+        others = self.when is not None or self.applies_to.keys() - {"kind"}
         level = named[0] if named else len(LEVELS) if others else len(LEVELS) + 1
-        return (level, -len(self.applies_to), self.rank is None, self.rank or 0, self.order)
+        return (level, -self.conditions, self.rank is None, self.rank or 0, self.order)
+
+    @property
+    def conditions(self) -> int:
+        """How many conditions an item must meet; an expression is one, whatever is in it."""
+        return len(self.applies_to) + (self.when is not None)
 
     def calendar_of(self, metric: str) -> CalendarChoice:
         """Which calendar the clocks of a metric run in; it must have a target here."""
@@ -154,4 +161,6 @@ class Policy:
 
     def covers(self, kind: str, attributes: Mapping[str, Any]) -> bool:
         """Whether an item of this kind with these attributes is covered."""
-        return matches(self.applies_to, {**attributes, "kind": kind})
+        if not matches(self.applies_to, {**attributes, "kind": kind}):
+            return False
+        return self.when is None or self.when.holds(kind, attributes)

@@ -108,8 +108,8 @@ def _winner(policies: PolicySet, question: Question) -> Policy | None:
         policy
         for policy in policies.policies
         if not policy.combine_all
-        and policy.valid.holds(question.start)
         and matches(policy.applies_to, item)
+        and _refusal(policy, question) is None
         and _target(policy, item, metric)[0] is not None
     ]
     return min(eligible, key=lambda policy: policy.precedence, default=None)
@@ -121,8 +121,9 @@ def _verdict(policy: Policy, winner: Policy | None, question: Question) -> Verdi
     failed = tuple(condition for condition in asked if not condition.holds)
     if failed:
         return Verdict(policy.name, "no match", "; ".join(map(str, failed)), failed)
-    if not policy.valid.holds(question.start):
-        return Verdict(policy.name, "no match", f"the cycle did not start in it: {policy.valid}", asked)
+    refusal = _refusal(policy, question)
+    if refusal is not None:
+        return Verdict(policy.name, "no match", refusal, asked)
     target, target_by = _target(policy, item, metric)
     if target is None:
         return Verdict(policy.name, "no target", _no_target(policy, item, metric), asked)
@@ -138,6 +139,16 @@ def _verdict(policy: Policy, winner: Policy | None, question: Question) -> Verdi
         calendar=choice.name(item),
         calendar_by=_chosen_by(choice.by, item),
     )
+
+
+def _refusal(policy: Policy, question: Question) -> str | None:
+    # What beside `applies_to` keeps the policy from the item.
+    if not policy.valid.holds(question.start):
+        return f"the cycle did not start in it: {policy.valid}"
+    said = True if policy.when is None else policy.when.outcome(question.kind, question.attributes)
+    if said is True:
+        return None
+    return f"when: {'is false' if said is False else said}"
 
 
 def _target(policy: Policy, item: Mapping[str, Any], metric: str) -> tuple[Span | None, Condition | None]:
@@ -169,7 +180,7 @@ def _because(policy: Policy, winner: Policy | None, outcome: Outcome) -> str:
     if outcome == "beside":
         return "combine: all applies beside the winner"
     if outcome == "won" or winner is None:
-        return f"{_level(policy)}, {_counted(len(policy.applies_to))}"
+        return f"{_level(policy)}, {_counted(policy.conditions)}"
     rule = next(
         name for name, ours, theirs in zip(_RULES, policy.precedence, winner.precedence, strict=True) if ours != theirs
     )
@@ -181,7 +192,7 @@ def _why(rule: str, policy: Policy, winner: Policy) -> str:
         case "more specific":
             return f"{_level(winner)} comes before {_level(policy)}"
         case "more conditions":
-            return f"{len(winner.applies_to)} conditions are more than {len(policy.applies_to)}"
+            return f"{winner.conditions} conditions are more than {policy.conditions}"
         case "rank":
             return f"rank {winner.rank} comes before {'no rank' if policy.rank is None else f'rank {policy.rank}'}"
         case _:
@@ -193,13 +204,9 @@ def _level(policy: Policy) -> str:
     if named is not None:
         return f"a policy by {named}"
     others = sorted(policy.applies_to.keys() - {"kind"})
-    return (
-        f"a policy by {others[0]}"
-        if others
-        else "a policy for all items"
-        if not policy.applies_to
-        else "a policy by kind only"
-    )
+    if others or policy.when is not None:
+        return f"a policy by {others[0] if others else 'an expression'}"
+    return "a policy by kind only" if policy.applies_to else "a policy for all items"
 
 
 def _counted(number: int) -> str:

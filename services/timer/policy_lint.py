@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import Any, Final
 
 from services.timer.business_hours import NoOpenTime
 from services.timer.calendar_file import DAYS
-from services.timer.conditions import By, Conditions
+from services.timer.conditions import By, Conditions, matches
 from services.timer.cycles import BY_NAME, Occurrence, Occurrences
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import LEVELS, Policy
@@ -46,7 +46,7 @@ def findings(policies: PolicySet, now: Instant) -> list[Finding]:
     found: list[Finding] = []
     for policy in policies.policies:
         subject = f"policy {policy.name}"
-        about = (_ended(policy, now), _conditions(policy), _choices(policy), _targets(policy))
+        about = (_ended(policy, now), _absent(policy), _conditions(policy), _choices(policy), _targets(policy))
         messages = (*chain(*about), *_reach(policy, policies, now))
         found += [Finding(subject, message) for message in messages]
     found += _rivalries(policies.policies)
@@ -69,15 +69,38 @@ def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
         found.append(Finding("events", message))
     seen = {name for _, attributes, _ in items.values() for name in attributes}
     for policy in policies.policies:
-        named = (policy.applies_to.keys() - {"kind"}).union(*policy.pauses)
+        read = (policy.when and policy.when.reads) or ()
+        named = (policy.applies_to.keys() - {"kind"}).union(read, *policy.pauses)
         unseen = sorted(named - seen) if items else []
         found += [Finding(f"policy {policy.name}", f"no event has the attribute {name!r}") for name in unseen]
+        found += [Finding(f"policy {policy.name}", message) for message in _unanswered(policy, items)]
     return found
+
+
+def _unanswered(policy: Policy, items: Mapping[str, tuple[str, dict[str, Any], Instant]]) -> Iterator[str]:
+    # Items that meet `applies_to`, and of which the expression cannot say whether they match.
+    if policy.when is None:
+        return
+    found = {
+        item: outcome
+        for item, (kind, attributes, _) in items.items()
+        if matches(policy.applies_to, {**attributes, "kind": kind})
+        and isinstance(outcome := policy.when.outcome(kind, attributes), str)
+    }
+    if found:
+        item, why = next(iter(found.items()))
+        yield f"when: cannot be evaluated for {len(found)} of {len(items)} items, {item} among them: {why}"
 
 
 def _ended(policy: Policy, now: Instant) -> Iterator[str]:
     if policy.valid.until is not None and policy.valid.until <= now:
         yield f"valid: it ended at {rfc3339(policy.valid.until)}, so no new clock takes it"
+
+
+def _absent(policy: Policy) -> Iterator[str]:
+    unguarded = policy.when.unguarded - policy.applies_to.keys() if policy.when is not None else ()
+    for name in sorted(unguarded):
+        yield f"when: does not hold for items without {name!r}, though it negates; say so with has(item.{name})"
 
 
 def _conditions(policy: Policy) -> Iterator[str]:
@@ -133,7 +156,7 @@ def _rivalries(policies: Iterable[Policy]) -> Iterator[Finding]:
     ties = []
     by_name = {policy.name: policy for policy in policies}
     for first, second in _rivals(by_name.values()):
-        if _implied(first.applies_to, second.applies_to) and first.valid.covers(second.valid):
+        if _covers_all_of(first, second):
             always = [metric for metric, target in first.targets.items() if target.within is not None]
             taken = {metric: first.name for metric in always if metric in second.targets}
             shadowed[second.name] = taken | shadowed.get(second.name, {})
@@ -170,6 +193,12 @@ def _can_meet(one: Policy, other: Policy) -> bool:
         return False
     shared = (one.applies_to.keys() & other.applies_to.keys()) - {"tags"}
     return not any(one.applies_to[name].isdisjoint(other.applies_to[name]) for name in shared)
+
+
+def _covers_all_of(first: Policy, second: Policy) -> bool:
+    # Whether every item that the second covers is covered by the first.
+    said = first.when is None or first.when == second.when
+    return said and first.valid.covers(second.valid) and _implied(first.applies_to, second.applies_to)
 
 
 def _implied(general: Conditions, special: Conditions) -> bool:

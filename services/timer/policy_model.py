@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from services.timer.calendar_file import AnyCalendar
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import ALWAYS, OnChange, OnReopen, Policy, Validity
-from services.timer.policy_values import Grace, Moment, Values
+from services.timer.policy_values import Grace, Moment, Values, When
 from services.timer.source_model import SourceName, SourceText
 from services.timer.target_model import CalendarText, Pauses, Surroundings, TargetText, conditions
 from shared.events import Instant, Severity
@@ -75,6 +75,7 @@ class PolicyModel(BaseModel):
     on_change: OnChange = Field("recompute", description="what another target or policy does to an open clock")
     on_reopen: OnReopen = Field("resume", description="what reopening does to a clock that was met")
     grace: Grace = Field(0, description="real time to wait for slow sources after a due time")
+    when: When | None = Field(None, description="an expression in CEL over `kind` and `item` that must hold as well")
     valid: ValidityModel | None = Field(None, description="when a cycle must start to take the policy")
 
     @field_validator("name")
@@ -110,6 +111,7 @@ class PolicyModel(BaseModel):
             on_change=self.on_change,
             on_reopen=self.on_reopen,
             grace=self.grace,
+            when=self.when,
             valid=ALWAYS if self.valid is None else self.valid.validity(calendar),
         )
 

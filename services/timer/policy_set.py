@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_data import NO_DATA, CalendarData
 from services.timer.conditions import Conditions, texts
@@ -16,6 +18,7 @@ from shared.events import Instant, Severity, Span
 
 # Enough for every combination of values that real policies name; a flood of others only empties the memo.
 _MEMO_SIZE: Final = 32_768
+_EXACT: Final = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,14 @@ class PolicySet:
         self._index = _index(self._ranked)
         self._values = _values_read(self.policies)
         self._turns = _turns(self.policies)
+        self._exact = _exactly_read(self.policies)
         self._made: dict[tuple[str, str, Span, str], Terms] = {}
         self._memo: dict[tuple[Any, ...], Mapping[str, tuple[Terms, ...]]] = {}
 
     @property
-    def reads(self) -> frozenset[str]:
-        """The attributes on which `terms` depends; a change of any other cannot change the answer."""
-        return frozenset(self._values)
+    def reads(self) -> frozenset[str] | None:
+        """The attributes on which `terms` depends; a change of any other cannot change the answer. None: on any."""
+        return None if self._exact is None else frozenset((*self._values, *self._exact))
 
     def season(self, start: Instant) -> int:
         """The number of the season in which a cycle starts: in one season the same policies are valid."""
@@ -93,7 +97,8 @@ class PolicySet:
 
         Where no ordinary policy has a target, the first already is a `combine: all` one. Equal terms of one set are
         one object. Memoised on the season and on the values that any policy of the set names, because the fold asks it
-        for every event that could change the answer; what no policy names (another customer's name) is all one.
+        for every event that could change the answer; what no policy names (another customer's name) is all one. Of what
+        an expression reads every value is another one.
 
         Args:
             kind: of the item.
@@ -107,6 +112,8 @@ class PolicySet:
                 key.append(value if value in known else None)
             else:
                 key.append(None if value is None else texts(value) & known)
+        if self._exact is None or self._exact:
+            key.append(_exact_values(self._exact, attributes))
         found = self._memo.get(remembered := tuple(key))
         if found is None:
             if len(self._memo) >= _MEMO_SIZE:
@@ -161,6 +168,18 @@ def _turns(policies: Iterable[Policy]) -> list[Instant]:
     # The instants at which another season begins.
     ends = {end for policy in policies for end in (policy.valid.since, policy.valid.until)}
     return sorted(end for end in ends if end is not None)
+
+
+def _exactly_read(policies: Iterable[Policy]) -> tuple[str, ...] | None:
+    # The attributes of which expressions see more than whether they have a value that is named; None: all of them.
+    read = [policy.when.reads for policy in policies if policy.when is not None]
+    return None if None in read else tuple(sorted(frozenset().union(*(names for names in read if names is not None))))
+
+
+def _exact_values(names: tuple[str, ...] | None, attributes: Mapping[str, Any]) -> bytes:
+    # As text in which 1, 1.0, "1" and true differ, as they do in an expression.
+    wanted = sorted(attributes) if names is None else names
+    return _EXACT.encode([(name, attributes.get(name)) for name in wanted])
 
 
 def _values_read(policies: Iterable[Policy]) -> dict[str, frozenset[str]]:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from services.timer.calendar_file import one_or_list, parse_date
 from services.timer.conditions import texts
+from services.timer.expression import LENGTH, Expression, checked
 from services.timer.policy import WarnAt
 from shared.events import SECOND, Instant, Span, parse_instant
 
@@ -79,6 +80,11 @@ Moment = Annotated[
     date | Instant,
     PlainValidator(parse_moment),
     WithJsonSchema({"type": "string", "examples": ["2026-01-01", "2026-01-05T08:00:00Z"]}),
+]
+When = Annotated[
+    Expression,
+    PlainValidator(checked),
+    WithJsonSchema({"type": "string", "maxLength": LENGTH, "examples": ["has(item.amount) && item.amount > 1000"]}),
 ]
 Warn = Annotated[
     WarnAt,

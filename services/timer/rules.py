@@ -20,9 +20,13 @@ class Rules:
     policies: PolicySet
     version: str
     named: Mapping[str, Policy]
-    reads: frozenset[str]  # the attributes on which terms or pauses depend
+    reads: frozenset[str] | None  # the attributes on which terms or pauses depend; None: on any
     starting: Starting  # (kind, occurrence) -> the metrics that start, of those that any policy measures
     combines: bool  # whether any policy applies beside the winner
+
+    def concern(self, attributes: frozenset[str]) -> bool:
+        """Whether a change of these attributes can change terms or pauses."""
+        return bool(attributes) if self.reads is None else not self.reads.isdisjoint(attributes)
 
 
 @lru_cache(maxsize=64)
@@ -31,7 +35,8 @@ def rules_of(policies: PolicySet) -> Rules:
     named = {policy.name: policy for policy in policies.policies}
     pauses = {name for policy in policies.policies for conditions in policy.pauses for name in conditions}
     combines = any(policy.combine_all for policy in policies.policies)
-    return Rules(policies, policies.version, named, policies.reads | pauses, _starting(policies), combines)
+    reads = None if policies.reads is None else policies.reads | pauses
+    return Rules(policies, policies.version, named, reads, _starting(policies), combines)
 
 
 @lru_cache(maxsize=256)

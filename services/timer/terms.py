@@ -29,7 +29,7 @@ def hold(step: Step) -> None:
 
 
 def _concerns(step: Step, version: str) -> bool:
-    return step.forced or not step.rules(version).reads.isdisjoint(step.touched)
+    return step.forced or step.rules(version).concern(step.touched)
 
 
 def _hold_clock(step: Step, place: int, clock: Clock) -> None:

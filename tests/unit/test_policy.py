@@ -238,7 +238,7 @@ class TestTerms:
     def test_only_the_attributes_that_it_reads_matter(self) -> None:
         target = Target(HOUR, by=(("priority", {"high": HOUR}),))
         policies = policy_set(policy("p", {"kind": "ticket", "customer": "acme"}, targets={"resolution": target}))
-        assert policies.reads == {"customer", "priority"}
+        assert policies.reads == frozenset({"customer", "priority"})
 
     def test_an_unknown_calendar_is_refused(self) -> None:
         with pytest.raises(KeyError, match="always"):
