@@ -7,6 +7,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, TextIO, get_args
@@ -18,6 +19,7 @@ from services.cli.explained import explained
 from services.cli.files import read_events, read_texts
 from services.cli.running import load_here
 from services.cli.settings import DatabaseSettings
+from services.cli.story import name_of
 from services.timer.explainer import Explainer
 from services.timer.explanation import Explanation, explain
 from services.timer.explanation_view import explanation_view
@@ -38,7 +40,7 @@ def register(app: typer.Typer) -> None:
     app.command("explain")(explain_item)
 
 
-def explain_item(  # one argument for each option of the command
+def explain_item(  # noqa: PLR0913, PLR0917 # one argument for each option of the command
     item: Annotated[
         str, typer.Argument(help="The item: tenant/kind/id, kind/id of the tenant default, or only its id.")
     ],
@@ -54,6 +56,9 @@ def explain_item(  # one argument for each option of the command
     ] = None,
     policies: Annotated[
         Path | None, typer.Option(help="With --events: a policy file, or a folder of them that make one set.")
+    ] = None,
+    clock: Annotated[
+        str | None, typer.Option(help="Only the clocks of this metric, or one of them: METRIC or METRIC#CYCLE.")
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="A timeline for people, or everything as JSON.")] = "text",
 ) -> None:
@@ -73,7 +78,15 @@ def explain_item(  # one argument for each option of the command
         found = _from_files(item, events, policies, instant_asked)
     else:
         found = asyncio.run(_from_database(item, instant_asked))
-    _FORMATS[form](found, sys.stdout)
+    _FORMATS[form](found if clock is None else _only(found, clock), sys.stdout)
+
+
+def _only(found: Explanation, clock: str) -> Explanation:
+    chosen = [each for each in found.clocks if clock in (each.clock.metric, name_of(each.clock))]
+    if not chosen:
+        names = ", ".join(name_of(each.clock) for each in found.clocks)
+        raise typer.BadParameter(f"expected one of {names or 'no clock at all'}", param_hint="--clock")
+    return replace(found, clocks=chosen)
 
 
 def _instant(text: str) -> Instant:

@@ -22,6 +22,7 @@ from services.timer.wording import span, stamp
 SPANS: Final = 24  # of a clock
 DAYS: Final = 6  # spans between two pauses; a year of daily closings is 700
 CHAPTERS: Final = 60
+CLOCKS: Final = 12
 UNMATCHED: Final = 5  # policies that do not match; the nearest come first
 _STYLES: Final = {"breached": "bold red", "met": "green", "running": "cyan", "paused": "yellow"}
 Entry = TypeVar("Entry")
@@ -42,15 +43,29 @@ def _parts(found: Explanation) -> Iterator[RenderableType]:
     yield _fields([("Has", Text(", ".join(attributes) or "no attributes")), ("Known", Text(known))])
     yield Text("\nWhat happened", "bold")
     yield _timeline(chapters(found))
-    for story in found.clocks:
+    chosen = _most_telling(found.clocks)
+    for story in chosen:
         yield _heading(story.clock)
         yield _fields(list(_of_clock(story)))
+    if left_out := len(found.clocks) - len(chosen):
+        yield Text(
+            f"\n{left_out} more clocks, that ended in time or long ago; --clock METRIC or METRIC#CYCLE shows one"
+        )
     for open_cycle in found.unmeasured:
         cycle = open_cycle.cycle
         yield Text.assemble(
             "\n", (cycle.metric, "bold"), f" · open since {stamp(cycle.started_at)}, measured by nothing"
         )
-        yield _fields([("Policy", _verdicts(open_cycle.verdicts))])
+        yield _fields([("Policy", _verdicts(open_cycle.decision.verdicts))])
+
+
+def _most_telling(found: Sequence[ClockStory]) -> list[ClockStory]:
+    """The clocks that are shown: all, or of many those that are open, then those that breached, then the latest."""
+    if len(found) <= CLOCKS:
+        return list(found)
+    order = sorted(found, key=lambda story: (story.clock.stopped_at is None, story.clock.breached_at is not None))
+    chosen = {id(story) for story in order[-CLOCKS:]}
+    return [story for story in found if id(story) in chosen]
 
 
 def _heading(clock: Clock) -> Text:

@@ -46,7 +46,7 @@ def chapters(found: Explanation) -> list[Chapter]:
 
 def name_of(clock: Clock) -> str:
     """A clock's name among those of its item."""
-    return f"{clock.metric} #{clock.cycle}"
+    return f"{clock.metric}#{clock.cycle}"
 
 
 def outcome(clock: Clock) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from services.timer.business_hours import BusinessHours
 from services.timer.clock import Clock, Gap, Stretch
@@ -19,6 +19,7 @@ from services.timer.policy_choice import conditions
 from shared.events import Instant, Span
 
 SpanState = Literal["running", "paused", "closed"]
+_AT: Final = itemgetter(0)
 Known = tuple[Instant, Mapping[str, Any]]  # since when, the item's attributes from then on
 
 
@@ -44,19 +45,19 @@ class Account:
         self._pause_when = pause_when
         self._gaps = gaps
         self._known = known
-        self._marks = sorted({at for at, _ in known}.union(*gaps))  # when the reason for a pause can change
 
     def parts(self, start: Instant, end: Instant) -> Iterator[tuple[Instant, Instant]]:
         """What lies between two instants, parted where the reason for a pause can change."""
-        inner = self._marks[bisect_right(self._marks, start) : bisect_left(self._marks, end)]
-        return pairwise([start, *inner, end])
+        known = self._known[bisect_right(self._known, start, key=_AT) : bisect_left(self._known, end, key=_AT)]
+        marks = {at for at, _ in known}.union(*self._gaps)
+        return pairwise([start, *sorted(at for at in marks if start < at < end), end])
 
     def because(self, at: Instant) -> str | None:
         """Why the clock stands still from an instant on; None when nothing that is recorded holds it."""
-        place = bisect_right(self._gaps, at, key=itemgetter(0)) - 1
+        place = bisect_right(self._gaps, at, key=_AT) - 1
         if place >= 0 and at < self._gaps[place][1]:
             return "the item is over"
-        place = bisect_right(self._known, at, key=itemgetter(0)) - 1
+        place = bisect_right(self._known, at, key=_AT) - 1
         attributes = self._known[place][1] if place >= 0 else {}
         held = [str(condition) for condition in conditions(self._pause_when, attributes) if condition.holds]
         return ", ".join(held) or None

@@ -18,6 +18,7 @@ from services.timer.derivation import Derivation, derive
 from services.timer.item import ItemState
 from services.timer.milestones import Milestone, milestones, terms_differ
 from services.timer.policy_choice import Question, Verdict, verdicts
+from services.timer.policy_set import PolicySet
 from services.timer.recount import Past, replay
 from services.timer.rulebook import Rulebook
 from services.timer.rules import rules_of
@@ -31,10 +32,19 @@ _ALWAYS_READ: Final = frozenset({"assignee", "status"})
 class Decision:
     """Which policy was to measure a cycle, decided anew at an event."""
 
-    at: Instant
     event: Event
-    version: str
-    verdicts: list[Verdict]
+    policies: PolicySet
+    question: Question
+
+    @property
+    def at(self) -> Instant:
+        """When it was decided."""
+        return self.event.time
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What became of every policy. Found when it is asked for: most decisions of a long life nobody reads."""
+        return verdicts(self.policies, self.question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class Unmeasured:
     """An open cycle that no policy measures."""
 
     cycle: Cycle
-    verdicts: list[Verdict]
+    decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +141,7 @@ class _Watch:
     def explanation(self, item: str, at: Instant) -> Explanation:
         """What was seen, as of an instant after the last event."""
         stories = [self._story(place, clock, at) for place, clock in enumerate(self._state.clocks)]
-        unmeasured = [Unmeasured(cycle, self._verdicts(cycle)) for cycle in self._state.unmeasured]
+        unmeasured = [Unmeasured(cycle, self._decision(cycle)) for cycle in self._state.unmeasured]
         return Explanation(item, at, self._state, self._happenings, stories, unmeasured)
 
     def _note(self, place: int, old: Clock | None, clock: Clock, event: Event) -> None:
@@ -142,8 +152,7 @@ class _Watch:
         life.milestones += milestones(old, clock, event, begun_by=begun_by)
         if old is None or terms_differ(old, clock):
             life.stretches = self._counted_anew(clock, event)
-            decided = self._verdicts(clock)
-            life.decisions.append(Decision(event.time, event, clock.version, decided))
+            life.decisions.append(self._decision(clock))
         else:
             life.stretches = _continued(life.stretches, clock)
 
@@ -160,10 +169,10 @@ class _Watch:
         stretches = list(dict.fromkeys(present(step) for step in replay(cycle, terms, clock.number, past)))
         return [*stretches[: stretches.index(kept[0])], *kept]
 
-    def _verdicts(self, cycle: Cycle | Clock) -> list[Verdict]:
+    def _decision(self, cycle: Cycle | Clock) -> Decision:
         event = self._happenings[-1].event
         question = Question(event.kind, self._state.attributes, cycle.metric, cycle.started_at)
-        return verdicts(self._rulebook.version(cycle.version), question)
+        return Decision(event, self._rulebook.version(cycle.version), question)
 
     def _story(self, place: int, before: Clock, at: Instant) -> ClockStory:
         life = self._lives[place]

@@ -164,9 +164,7 @@ class UnmeasuredView(BaseModel):
     metric: str
     started_at: str
     started_by: dict[str, str]
-    policy_version: str
-    verdicts: list[VerdictView]
-    verdicts_left_out: int
+    decision: DecisionView
 
 
 class ExplanationView(BaseModel):

@@ -178,12 +178,13 @@ def _promise(found: Promise | None) -> PromiseView | None:
 
 
 def _decision(found: Decision) -> DecisionView:
+    decided = found.verdicts
     return DecisionView(
         at=rfc3339(found.at),
         event=_event(found.event),
-        policy_version=found.version,
-        verdicts=[_verdict(each) for each in found.verdicts[:VERDICTS]],
-        verdicts_left_out=max(len(found.verdicts) - VERDICTS, 0),
+        policy_version=found.policies.version,
+        verdicts=[_verdict(each) for each in decided[:VERDICTS]],
+        verdicts_left_out=max(len(decided) - VERDICTS, 0),
     )
 
 
@@ -225,9 +226,7 @@ def _unmeasured(found: Unmeasured) -> UnmeasuredView:
         metric=cycle.metric,
         started_at=rfc3339(cycle.started_at),
         started_by={"source": cycle.source, "id": cycle.event_id},
-        policy_version=cycle.version,
-        verdicts=[_verdict(each) for each in found.verdicts[:VERDICTS]],
-        verdicts_left_out=max(len(found.verdicts) - VERDICTS, 0),
+        decision=_decision(found.decision),
     )
 
 

@@ -70,21 +70,21 @@ default/ticket/1 · over · as of Tue 2026-01-06
 What happened
   Mon 2026-01-05 16:00:00  ticket.created 001
                            (/desk)
-                           - resolution #1
+                           - resolution#1
                            starts: 40h by office
                            in office, due Mon
                            2026-01-12 16:00:00
   Tue 2026-01-06 10:00:00  ticket.updated 002
                            (/desk)
                            status: – → pending
-                           - resolution #1
-                           stands still
+                           - resolution#1 stands
+                           still
   Tue 2026-01-06 12:00:00  ticket.resolved 003
                            (/desk)
-                           - resolution #1 is
-                           met after 2h
+                           - resolution#1 is met
+                           after 2h
 
-resolution #1 · met Tue 2026-01-06 12:00:00
+resolution#1 · met Tue 2026-01-06 12:00:00
   Promise   40h in office (UTC), medium, by
             office of version 0000000000000000
   Policy    - office wins: kind is ticket (a
@@ -139,6 +139,32 @@ def test_json_has_everything() -> None:
         ("resolution", "met"),
         ("next_response", "met"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("resolution", ["resolution"]), ("next_response#1", ["next_response"])],
+)
+def test_one_clock_can_be_asked_for(name: str, expected: list[str]) -> None:
+    found = json.loads(run("explain", "42", *FILES, "--clock", name, "--format", "json").stdout)
+    assert [clock["metric"] for clock in found["clocks"]] == expected
+
+
+def test_a_clock_that_is_not_there_is_refused_with_those_that_are() -> None:
+    result = run("explain", "42", *FILES, "--clock", "pickup")
+    assert result.exit_code == 2
+    assert "first_response#1, resolution#1" in re.sub(r"[\s│]+", " ", result.output)
+
+
+def test_of_many_clocks_the_open_ones_those_that_breached_and_the_latest_are_shown() -> None:
+    rules = "- {name: p, applies_to: {}, calendar: always, targets: {next_response: 1h}}"
+    answers = {2: "03:30"}  # the second of them comes late
+    turns = [(f"{n:02}:00", answers.get(n, f"{n:02}:30")) for n in range(1, 22) if n != 3]
+    lines = [f"{asked} customer_replied\n{answered} agent_replied" for asked, answered in turns]
+    shown = told("\n".join(["00:00 created", "00:30 agent_replied", *lines]), "23:00", width=100, rules=rules)
+    headings = re.findall(r"^(next_response#\d+) · (\w+)", shown, re.MULTILINE)
+    assert headings == [("next_response#2", "breached"), *((f"next_response#{n}", "met") for n in range(10, 21))]
+    assert "8 more clocks, that ended in time or long ago; --clock METRIC or METRIC#CYCLE shows one" in shown
 
 
 @pytest.mark.parametrize("name", ["default/ticket/42", "ticket/42", "42"])

@@ -190,7 +190,7 @@ class TestUnmeasured:
         rules = rulebook("- {name: gold, applies_to: {customer: acme}, calendar: always, targets: {resolution: 4h}}")
         (found,) = explained("09:00 created customer=zed", rules).unmeasured
         assert found.cycle.metric == "resolution"
-        assert [(each.outcome, each.because) for each in found.verdicts] == [
+        assert [(each.outcome, each.because) for each in found.decision.verdicts] == [
             ("no match", "customer is zed, and must be acme")
         ]
 
