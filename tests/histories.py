@@ -1,7 +1,8 @@
 """Histories of one item and what became of its clocks, as short texts that a test can show in full.
 
 An event is written `[+DAYS ]HH:MM[:SS] TYPE [name=value …]`; the day is Monday 2026-01-05 in UTC, plus DAYS. `author`,
-`public`, `sequence`, `id` and `source` are fields of the event, every other name is an attribute; `none` removes one.
+`public`, `sequence`, `id` and `source` are fields of the event, and on a snapshot `created_at` (`[+DAYS_]HH:MM`) and
+`complete`; every other name is an attribute; `none` removes one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from services.timer.ledger import Output
 from services.timer.policy_file import load
 from services.timer.policy_set import PolicySet
 from services.timer.rulebook import Rulebook
-from shared.events import SECOND, Event, Instant, Span, parse_instant
+from shared.events import SECOND, Event, Instant, Snapshot, Span, parse_instant
 
 DAY: Final[Span] = 86_400 * SECOND
 MONDAY: Final[Instant] = parse_instant("2026-01-05T00:00:00Z")
@@ -59,6 +60,10 @@ def event(text: str, kind: str = "ticket", number: int = 0) -> Event:
     fields |= {name: named.pop(name) for name in ("author", "id", "source") if name in named}
     fields["public"] = named.pop("public", "true") == "true"
     fields["sequence"] = int(named.pop("sequence", 0))
+    if words[place] == "snapshot":
+        since = named.pop("created_at", None)
+        created_at = None if since is None else at(since.replace("_", " "))
+        fields["snapshot"] = Snapshot(created_at, named.pop("complete", "false") == "true")
     fields["attributes"] = {name: None if value == "none" else value for name, value in named.items()}
     time = at(" ".join(words[:place]))
     return Event(time=time, type=f"{kind}.{words[place]}", tenant="default", kind=kind, subject="1", **fields)  # type: ignore[arg-type]  # the tests name kinds that exist

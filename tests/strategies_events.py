@@ -7,20 +7,21 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from services.timer.rulebook import Rulebook
-from shared.events import SECOND, Event, Instant
+from shared.events import SECOND, Event, Instant, Snapshot
 from tests.histories import DAY, MONDAY, policies
 
 STEP: Final = 900 * SECOND  # times fall on quarters of an hour, so that events often share one, or meet a due time
 LENGTH: Final = 3 * DAY
+BEGIN: Final[Instant] = MONDAY + 9 * 3600 * SECOND
 UNTIL: Final[Instant] = MONDAY + 2 * LENGTH
 
 _TYPES: Final = {
     "ticket": (
         *("created", "updated", "updated", "agent_replied", "customer_replied", "resolved", "reopened", "reopened"),
-        *("closed", "merged"),
+        *("closed", "merged", "snapshot", "snapshot", "snapshot"),
     ),
-    "chat": ("started", "accepted", "agent_replied", "customer_replied", "missed", "ended", "updated"),
-    "call": ("queued", "queued", "answered", "abandoned", "ended", "updated"),
+    "chat": ("started", "accepted", "agent_replied", "customer_replied", "missed", "ended", "updated", "snapshot"),
+    "call": ("queued", "queued", "answered", "abandoned", "ended", "updated", "snapshot"),
 }
 _ATTRIBUTES: Final[dict[str, tuple[Any, ...]]] = {
     "status": ("open", "pending", "on_hold", None),
@@ -30,6 +31,16 @@ _ATTRIBUTES: Final[dict[str, tuple[Any, ...]]] = {
     "group": ("g1", None),
     "note": ("x", None),  # nothing depends on it
 }
+
+_SNAPSHOT_ATTRIBUTES: Final[dict[str, tuple[Any, ...]]] = {
+    "status": ("open", "open", "pending", "on_hold", "resolved", "closed", "spam", "strange", None),
+    "merged_into": (None, None, None, "2"),
+}
+_SNAPSHOTS: Final = st.builds(
+    Snapshot,
+    created_at=st.sampled_from((None, BEGIN - DAY, BEGIN, BEGIN + 4 * STEP, BEGIN + DAY)),
+    complete=st.booleans(),
+)
 
 RULEBOOKS: Final = tuple(
     Rulebook(((0, policies(text)),))
@@ -90,9 +101,14 @@ def rulebooks() -> st.SearchStrategy[Rulebook]:
 
 @st.composite
 def histories(draw: st.DrawFn, max_size: int = 14) -> list[Event]:
-    """Distinct events of one item within LENGTH, in no order, nearly always with a creation among the first."""
+    """Distinct events of one item within LENGTH, in no order, nearly always with a creation among the first.
+
+    What creates the item is its creation, or now and then a snapshot.
+    """
     kind = draw(st.sampled_from(("ticket", "ticket", "ticket", "chat", "call")))
-    creation = {"ticket": "created", "chat": "started", "call": "queued"}[kind]
+    creation = draw(
+        st.sampled_from(({"ticket": "created", "chat": "started", "call": "queued"}[kind],) * 3 + ("snapshot",))
+    )
     size = draw(st.integers(0, max_size))
     types = [creation, *draw(st.lists(st.sampled_from(_TYPES[kind]), min_size=size, max_size=size))]
     return [_event(draw, kind, name, number) for number, name in enumerate(types)]
@@ -100,9 +116,11 @@ def histories(draw: st.DrawFn, max_size: int = 14) -> list[Event]:
 
 def _event(draw: st.DrawFn, kind: str, name: str, number: int) -> Event:
     quarters = draw(st.integers(0, 8 if number == 0 else LENGTH // STEP))
-    patch = st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in _ATTRIBUTES.items()})
+    is_snapshot = name == "snapshot"
+    values = {**_ATTRIBUTES, **_SNAPSHOT_ATTRIBUTES} if is_snapshot else _ATTRIBUTES
+    patch = st.fixed_dictionaries({}, optional={key: st.sampled_from(some) for key, some in values.items()})
     return Event(
-        time=MONDAY + 9 * 3600 * SECOND + quarters * STEP,
+        time=BEGIN + quarters * STEP,
         id=f"{number:02}",
         source=draw(st.sampled_from(("/a", "/b"))),
         type=f"{kind}.{name}",
@@ -113,4 +131,5 @@ def _event(draw: st.DrawFn, kind: str, name: str, number: int) -> Event:
         attributes=draw(patch),
         author=draw(st.sampled_from((None, None, None, "agent", "customer", "bot"))),
         public=draw(st.sampled_from((True, True, True, False))),
+        snapshot=draw(_SNAPSHOTS) if is_snapshot else None,
     )

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from operator import attrgetter
 
+from msgspec.structs import replace as changed
+
 from services.timer.clock import Cycle
+from services.timer.first_sight import first_seen
 from services.timer.happenings import take_effect
 from services.timer.item import EMPTY, ItemState
 from services.timer.move import move, open_cycles
 from services.timer.rulebook import Rulebook
 from services.timer.rules import measured
+from services.timer.snapshots import remembering
 from services.timer.step import Step
 from services.timer.terms import hold
 from shared.events import Event
@@ -42,16 +46,9 @@ def apply(state: ItemState, event: Event, rulebook: Rulebook, *, untracked: tupl
     Raises:
         KeyError: a clock is pinned to a version of the policies that *rulebook* does not have.
     """
-    step = Step(state, event, rulebook)
-    step.run_out()
-    if event.attributes:
-        step.patch()
-    take_effect(step)
-    if step.touched or step.forced:
-        hold(step)
-    if event.recount is not None and event.recount.policy_version is not None:
-        move(step, event.recount.policy_version, untracked)
-    return step.result()
+    if event.snapshot is not None and state.stage == "unknown":
+        return first_seen(state, event, rulebook, _stepped)
+    return _stepped(state, event, rulebook, untracked)
 
 
 def refold(events: Iterable[Event], rulebook: Rulebook, *, start: ItemState = EMPTY) -> ItemState:
@@ -88,6 +85,20 @@ def distinct(events: Iterable[Event]) -> list[Event]:
     for event in sorted(events, key=attrgetter("order")):
         kept.setdefault((event.source, event.id), event)
     return list(kept.values())
+
+
+def _stepped(state: ItemState, event: Event, rulebook: Rulebook, untracked: tuple[Cycle, ...] = ()) -> ItemState:
+    step = Step(state, event, rulebook)
+    step.run_out()
+    if event.attributes or event.snapshot is not None:
+        step.patch()
+    take_effect(step)
+    if step.touched or step.forced:
+        hold(step)
+    if event.recount is not None and event.recount.policy_version is not None:
+        move(step, event.recount.policy_version, untracked)
+    result = step.result()
+    return result if result.stage != "unknown" else changed(result, early=remembering(state, event))
 
 
 def _untracked(before: list[Event], recount: Event, rulebook: Rulebook) -> tuple[Cycle, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from services.timer.clock import Clock, Cycle, take_up
 from services.timer.cycles import BY_NAME, Occurrence, meaning
+from services.timer.snapshots import transitions
 from services.timer.step import Step
 
 
 def take_effect(step: Step) -> None:
     """Start and stop what the event starts and stops."""
-    occurrences = meaning(step.event)
+    event = step.event
+    occurrences = meaning(event) if event.snapshot is None else transitions(step.stage, event)
     if step.attributes.get("status") == "spam" and (step.stage != "unknown" or "created" in occurrences):
         _finish(step)
     for occurrence in occurrences:

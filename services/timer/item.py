@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from services.timer.clock import Clock, Cycle
-from shared.events import Instant
+from shared.events import Event, Instant
 
 Stage = Literal["unknown", "open", "over", "final"]
 Order = tuple[Instant, bool, int, str, str]
@@ -29,6 +29,7 @@ class ItemState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     suspended: tuple[int, ...] = ()  # places of the clocks that reopening may take up
     changes: tuple[Change, ...] = ()  # of the attributes since creation, the oldest first
     exclusions: str = ""  # the revision of the exclusions under which it was folded
+    early: tuple[Event, ...] = ()  # what happened before the item was known to be created, without attributes
 
 
 EMPTY: Final = ItemState()

@@ -79,9 +79,9 @@ class Step:
 
     def patch(self) -> None:
         """Patch the attributes, and record how to undo it."""
-        old = self.attributes
+        old, patch = self.attributes, self._patch()
         undo: dict[str, Any] = {}
-        for name, value in self.event.attributes.items():
+        for name, value in patch.items():
             before = old.get(name)
             # 1 and True are equal, and are not the same attribute.
             if before != value or before.__class__ is not value.__class__:
@@ -89,13 +89,19 @@ class Step:
         if not undo:
             return
         self.touched = frozenset(undo)
-        new = {**old, **self.event.attributes}
-        if None in self.event.attributes.values():
+        new = {**old, **patch}
+        if None in patch.values():
             new = {name: value for name, value in new.items() if value is not None}
         self.attributes = new
         if self.stage != "unknown":
             change: Change = (self.at, undo)
             self.changes = (*self.changes, change)
+
+    def _patch(self) -> dict[str, Any]:
+        told = self.event.snapshot
+        if told is None or not told.complete:
+            return self.event.attributes
+        return {**dict.fromkeys(self.attributes), **self.event.attributes}
 
     @property
     def is_assigned(self) -> bool:

@@ -16,7 +16,7 @@ from services.timer.opening_times import HoursSpec, Window
 from services.timer.policy import CalendarChoice, Policy, Target, WarnAt
 from services.timer.policy_set import Terms
 from services.timer.rulebook import Rulebook
-from shared.events import SECOND, Event, Instant, Span
+from shared.events import CREATIONS, SECOND, SNAPSHOTS, Event, Instant, Span
 from tests.histories import at, history, rulebook
 from tests.strategies import calendars, instants
 from tests.strategies_events import UNTIL, histories, rulebooks
@@ -184,9 +184,10 @@ class TestLaws:
         if state.stage == "unknown":
             return
         attributes: dict[str, object] = {}
-        created = min(event.time for event in events if event.order[1] is False)
+        created = min(event.time for event in events if event.type in CREATIONS | SNAPSHOTS)
         for event in (ordered := fold.distinct(events)):
-            attributes = patched(attributes, event.attributes)
+            told = event.snapshot
+            attributes = patched({} if told is not None and told.complete else attributes, event.attributes)
             is_last_of_its_instant = event is ordered[-1] or all(
                 other.time != event.time for other in ordered[ordered.index(event) + 1 :]
             )

@@ -35,6 +35,14 @@ def shifted(row: Row, span: Span) -> Row:
     )
 
 
+def later_event(event: Event, span: Span) -> Event:
+    """The event that much later, and with it the creation that it may tell of."""
+    told = event.snapshot
+    if told is not None:
+        told = msgspec.structs.replace(told, created_at=later(told.created_at, span))
+    return msgspec.structs.replace(event, time=event.time + span, snapshot=told)
+
+
 @LAW
 @given(histories(), histories(), rulebooks())
 def test_other_items_do_not_matter(one: list[Event], other: list[Event], rules: Rulebook) -> None:
@@ -46,7 +54,7 @@ def test_other_items_do_not_matter(one: list[Event], other: list[Event], rules: 
 @LAW
 @given(histories(), rulebooks(), st.integers(1, 8))
 def test_what_happens_some_weeks_later_ends_some_weeks_later(events: list[Event], rules: Rulebook, weeks: int) -> None:
-    moved = [msgspec.structs.replace(event, time=event.time + weeks * WEEK) for event in events]
+    moved = [later_event(event, weeks * WEEK) for event in events]
     expected = [shifted(row, weeks * WEEK) for row in backtest.run(events, rules, UNTIL)]
     assert backtest.run(moved, rules, UNTIL + weeks * WEEK) == expected
 
