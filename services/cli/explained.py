@@ -118,7 +118,8 @@ _WORDS: Final = {
 def _because(verdict: Verdict) -> str:
     if verdict.outcome not in ("won", "beside"):
         return verdict.because
-    held = ", ".join(str(condition) for condition in verdict.conditions) or "it covers every item"
+    conditions = [*map(str, verdict.conditions), *([] if verdict.when is None else [verdict.when])]
+    held = ", ".join(conditions) or "it covers every item"
     chosen = [(verdict.target_by, span(verdict.target or 0)), (verdict.calendar_by, verdict.calendar)]
     by = [f"; {what} because {condition}" for condition, what in chosen if condition is not None]
     return f"{held} ({verdict.because}){''.join(by)}"

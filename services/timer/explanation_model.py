@@ -57,6 +57,7 @@ class VerdictView(BaseModel):
     outcome: Outcome
     because: str
     conditions: list[ConditionView] = Field(description="Those that failed, where the policy does not match; else all.")
+    when: str | None = Field(description="What the policy's expression says of the item; null where it has none.")
     target_s: Seconds | None
     target_by: ConditionView | None = Field(description="The entry of `by` that gave the target; null: `within`.")
     calendar: str | None

@@ -194,6 +194,7 @@ def _verdict(found: Verdict) -> VerdictView:
         outcome=found.outcome,
         because=found.because,
         conditions=[_condition(each) for each in found.conditions],
+        when=found.when,
         target_s=None if found.target is None else seconds(found.target),
         target_by=_condition_or_none(found.target_by),
         calendar=found.calendar,

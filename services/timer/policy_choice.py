@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from services.timer.conditions import By, Conditions, matches, texts
+from services.timer.expression import Expression
 from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet
 from shared.events import Instant, Span
@@ -43,6 +44,7 @@ class Verdict:
     conditions: tuple[Condition, ...] = ()  # the failed ones of a policy that does not match, else all of them
     target: Span | None = None  # what it allows the item
     target_by: Condition | None = None  # which entry of `by` gave the target; None: `within`
+    when: str | None = None  # what its expression says of the item; None: it has none, or was not asked
     calendar: str | None = None  # in which the clock runs
     calendar_by: Condition | None = None  # which entry of `by` gave the calendar; None: the default
 
@@ -121,12 +123,13 @@ def _verdict(policy: Policy, winner: Policy | None, question: Question) -> Verdi
     failed = tuple(condition for condition in asked if not condition.holds)
     if failed:
         return Verdict(policy.name, "no match", "; ".join(map(str, failed)), failed)
+    said = None if policy.when is None else _said(policy.when, question)
     refusal = _refusal(policy, question)
     if refusal is not None:
-        return Verdict(policy.name, "no match", refusal, asked)
+        return Verdict(policy.name, "no match", refusal, asked, when=said)
     target, target_by = _target(policy, item, metric)
     if target is None:
-        return Verdict(policy.name, "no target", _no_target(policy, item, metric), asked)
+        return Verdict(policy.name, "no target", _no_target(policy, item, metric), asked, when=said)
     outcome: Outcome = "beside" if policy.combine_all else "won" if policy is winner else "outranked"
     choice = policy.calendar_of(metric)
     return Verdict(
@@ -136,6 +139,7 @@ def _verdict(policy: Policy, winner: Policy | None, question: Question) -> Verdi
         conditions=asked,
         target=target,
         target_by=target_by,
+        when=said,
         calendar=choice.name(item),
         calendar_by=_chosen_by(choice.by, item),
     )
@@ -145,10 +149,16 @@ def _refusal(policy: Policy, question: Question) -> str | None:
     # What beside `applies_to` keeps the policy from the item.
     if not policy.valid.holds(question.start):
         return f"the cycle did not start in it: {policy.valid}"
-    said = True if policy.when is None else policy.when.outcome(question.kind, question.attributes)
-    if said is True:
+    if policy.when is None or policy.when.holds(question.kind, question.attributes):
         return None
-    return f"when: {'is false' if said is False else said}"
+    return _said(policy.when, question)
+
+
+def _said(when: Expression, question: Question) -> str:
+    said = when.outcome(question.kind, question.attributes)
+    read = [f"{name}: {shown(question.attributes.get(name))}" for name in sorted(when.reads or ())]
+    values = f" ({', '.join(read)})" if read else ""
+    return f"when {shown(when.text)} {f'is {shown(said)}' if isinstance(said, bool) else f'fails: {said}'}{values}"
 
 
 def _target(policy: Policy, item: Mapping[str, Any], metric: str) -> tuple[Span | None, Condition | None]:

@@ -97,6 +97,21 @@ def test_every_policy_gets_its_reason(text: str, expected: list[str]) -> None:
     assert reasons(text, customer="c", group="g", priority="p") == expected
 
 
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"amount": 1500}, "won: when item.amount > 1000 is true (amount: 1500)"),
+        ({"amount": 500}, "no match: when item.amount > 1000 is false (amount: 500)"),
+        # What cannot be evaluated does not match, and says why.
+        ({}, "no match: when item.amount > 1000 fails: the item has no 'amount' (amount: –)"),
+    ],
+)
+def test_an_expression_shows_what_it_said_of_which_values(attributes: dict[str, object], expected: str) -> None:
+    text = f"- {{name: a, applies_to: {{}}, when: item.amount > 1000, {TARGETS}}}"
+    (found,) = verdicts(policies(text), Question("ticket", attributes, "resolution", at("09:00")))
+    assert f"{found.outcome}: {found.when}" == expected
+
+
 def test_a_condition_with_many_values_names_a_few() -> None:
     text = f"- {{name: a, applies_to: {{customer: [a, b, c, d, e, f, g]}}, {TARGETS}}}"
     assert reasons(text) == ["a no match: customer is not set, and must be a or b or c or d or e or one of 2 more"]
