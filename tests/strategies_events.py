@@ -90,6 +90,24 @@ RULEBOOKS: Final = tuple(
   on_reopen: restart
   require_reply: true
 """,
+        # Terms that the item chooses in every way.
+        """
+- name: chosen
+  applies_to: {}
+  when: '!has(item.group) || kind != "ticket"'
+  calendar: {default: office, by: {priority: {urgent: always}}}
+  targets:
+    first_response: {within: 2h, calendar: always}
+    resolution: {within: 8h, pause_when: {status: on_hold}, warn_at: [50%]}
+    next_response: {within: 1h, pause_when: {}}
+    assignment: {within: 1h, by: {priority: {urgent: 15m}}}
+  pause_when: {status: [pending, on_hold]}
+- name: otherwise
+  applies_to: {}
+  calendar: always
+  targets: {resolution: 5h, pickup: 10m, answer: 1m, handling: 30m}
+  pause_when: {priority: low}
+""",
     )
 )
 
