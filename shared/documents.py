@@ -5,7 +5,7 @@ The schema is a pydantic model; this module only adds the places. One parse give
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
@@ -106,6 +106,18 @@ def read_all(files: Mapping[str, str]) -> tuple[list[Document], list[Problem]]:
         except BadDocument as exc:
             problems.extend(exc.problems)
     return documents, problems
+
+
+def named(section: str, documents: Iterable[Document], problems: list[Problem]) -> tuple[str, ...]:
+    """The names of all that stands in a section of *documents*; one that is given twice is added to *problems*."""
+    files: dict[str, str] = {}
+    for document in documents:
+        found = document.value.get(section) if isinstance(document.value, dict) else None
+        for name in found if isinstance(found, dict) else ():
+            if name in files:
+                problems.append(document.problem((section, name), f"is already defined in {files[name]}"))
+            files.setdefault(name, document.file)
+    return tuple(files)
 
 
 def parse(text: str, model: type[Model], file: str) -> Model:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.calendar_file import AnyCalendar, HeirModel
 from services.timer.opening_times import HoursSpec
-from shared.documents import Document, read_all, validate
+from shared.documents import Document, named, read_all, validate
 from shared.errors import BadDocument, Problem
 from shared.events import Instant
 
@@ -42,7 +42,7 @@ def load_calendars(files: Mapping[str, str]) -> dict[str, BusinessHours]:
         BadDocument: with every problem in every file, each with file, line, field and what was expected.
     """
     documents, problems = read_all(files)
-    known = names(documents, problems)
+    known = frozenset(named("calendars", documents, problems))
     written: dict[str, Written] = {}
     for document in documents:
         try:
@@ -58,18 +58,6 @@ def load_calendars(files: Mapping[str, str]) -> dict[str, BusinessHours]:
     if problems or wrong:
         raise BadDocument(sorted([*problems, *wrong], key=lambda problem: (problem.file, problem.line)))
     return {name: BusinessHours(spec) for name, spec in specs.items()}
-
-
-def names(documents: Collection[Document], problems: list[Problem]) -> frozenset[str]:
-    """The names of all calendars in *documents*; one that is given twice is added to *problems*."""
-    files: dict[str, str] = {}
-    for document in documents:
-        section = document.value.get("calendars") if isinstance(document.value, dict) else None
-        for name in section if isinstance(section, dict) else ():
-            if name in files:
-                problems.append(document.problem(("calendars", name), f"is already defined in {files[name]}"))
-            files.setdefault(name, document.file)
-    return frozenset(files)
 
 
 def inherit(written: Mapping[str, Written], known: Collection[str]) -> tuple[dict[str, HoursSpec], list[Problem]]:

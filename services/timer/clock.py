@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from services.timer.business_hours import BusinessHours, NoOpenTime
-from services.timer.cycles import Ending
+from services.timer.metric import Ending
 from services.timer.policy_set import Terms
 from shared.events import Instant, Severity, Span
 

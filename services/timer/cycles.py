@@ -1,71 +1,28 @@
-"""When the cycles of each metric start and end: the definitions, and what an event means to them."""
+"""What an event means for the cycles of an item's metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from shared.events import Event
+from shared.events import EVENT_TYPES, Author, Event
 
 Occurrence = Literal[
     "created",  # the first creation of the item
     "queued",  # a call waits to be answered, each time
     "agent_reply",  # public, and a person wrote it
-    "customer_message",  # likewise; a metric starts by it only once the item was answered
-    "assigned",
-    "unassigned",
+    "customer_message",  # likewise
+    "assigned",  # somebody has the item from now on
+    "unassigned",  # nobody has it
     "accepted",
     "answered",
+    "held",  # the call is put on hold
+    "resumed",
     "abandoned",  # the call was given up, the chat was missed
     "over",  # resolved, closed, ended
     "reopened",
     "final",  # merged, deleted, spam
 ]
-Ending = Literal["met", "abandoned", "cancelled"]
-Occurrences = frozenset[Occurrence]
-
-_ALL_KINDS: Final = frozenset({"ticket", "chat", "call"})
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """What is promised: which occurrences start, stop and abandon a cycle, and what being over makes of it."""
-
-    name: str
-    starts: Occurrences
-    stops: Occurrences
-    over: Ending  # what becomes of a clock that still runs when the item is over
-    abandons: Occurrences = frozenset()
-    pauses: bool = True  # whether the policy's `pause_when` holds for it
-    taken_up: bool = False  # whether reopening takes up a clock that ended because the item was over
-    awaits_reply: bool = False  # goes on after the item is over where the policy says `require_reply`
-    kinds: frozenset[str] = _ALL_KINDS
-
-
-def _by(*occurrences: Occurrence) -> Occurrences:
-    return frozenset(occurrences)
-
-
-METRICS: Final = (
-    Metric("first_response", _by("created"), _by("agent_reply"), "cancelled", taken_up=True, awaits_reply=True),
-    Metric("next_response", _by("customer_message"), _by("agent_reply"), "cancelled", awaits_reply=True),
-    Metric("periodic_update", _by("created", "reopened", "agent_reply"), _by("agent_reply"), "met"),
-    Metric("resolution", _by("created"), _by(), "met", taken_up=True),
-    Metric(
-        "pickup",
-        _by("created"),
-        _by("accepted"),
-        "abandoned",
-        abandons=_by("abandoned"),
-        pauses=False,
-        kinds=frozenset({"chat"}),
-    ),
-    Metric("answer", _by("queued"), _by("answered"), "abandoned", abandons=_by("abandoned"), pauses=False),
-    Metric("assignment", _by("created", "unassigned"), _by("assigned"), "cancelled", taken_up=True),
-    Metric("handling", _by("answered", "accepted"), _by(), "met", pauses=False),
-)
-BY_NAME: Final[Mapping[str, Metric]] = {metric.name: metric for metric in METRICS}
 
 _MEANINGS: Final[Mapping[str, tuple[Occurrence, ...]]] = {
     "ticket.created": ("created",),
@@ -80,18 +37,28 @@ _MEANINGS: Final[Mapping[str, tuple[Occurrence, ...]]] = {
     "chat.ended": ("over",),
     "call.queued": ("created", "queued"),
     "call.answered": ("answered",),
+    "call.held": ("held",),
+    "call.resumed": ("resumed",),
     "call.abandoned": ("abandoned",),
     "call.ended": ("over",),
 }
-_SPOKEN_BY: Final = {
+_SPOKEN_BY: Final[Mapping[str, Author]] = {
     "ticket.agent_replied": "agent",
     "ticket.customer_replied": "customer",
     "chat.agent_replied": "agent",
     "chat.customer_replied": "customer",
 }
-_SPOKEN: Final[Mapping[str, tuple[Occurrence, ...]]] = {
+_SPOKEN: Final[Mapping[Author, tuple[Occurrence, ...]]] = {
     "agent": ("agent_reply",),
     "customer": ("customer_message",),
+}
+# Whether a call is on hold is an attribute like any other, so that pauses can name it.
+_HELD: Final[Mapping[str, dict[str, Any]]] = {
+    "call.held": {"held": True},
+    "call.resumed": {"held": None},
+    "call.answered": {"held": None},
+    "call.abandoned": {"held": None},
+    "call.ended": {"held": None},
 }
 
 
@@ -103,13 +70,35 @@ def meaning(event: Event) -> tuple[Occurrence, ...]:
     return _SPOKEN.get(event.author or speaker, ()) if event.public else ()
 
 
-def _metrics_by(effect: Literal["stops", "abandons"]) -> Mapping[Occurrence, frozenset[str]]:
-    found: dict[Occurrence, set[str]] = {}
-    for metric in METRICS:
-        for occurrence in getattr(metric, effect):
-            found.setdefault(occurrence, set()).add(metric.name)
-    return {occurrence: frozenset(names) for occurrence, names in found.items()}
+def author(event: Event) -> Author | None:
+    """Who spoke: whom the event names, else whom its type names; None where nobody is known to have spoken."""
+    return event.author or _SPOKEN_BY.get(event.type)
 
 
-STOPPED_BY: Final = _metrics_by("stops")
-ABANDONED_BY: Final = _metrics_by("abandons")
+def patch_of(event: Event) -> dict[str, Any]:
+    """The patch of the item's attributes: the event's own, and whether a call is on hold unless it says so itself."""
+    held = _HELD.get(event.type)
+    return event.attributes if held is None else {**held, **event.attributes}
+
+
+def meaning_of(event_type: str) -> tuple[Occurrence, ...]:
+    """What events of a type always mean, whoever spoke; nothing for a text that is no type."""
+    return _MEANINGS.get(event_type, ())
+
+
+def patches(event: Event) -> bool:
+    """Whether an event can change attributes of its item."""
+    return bool(event.attributes) or event.snapshot is not None or event.type in _HELD
+
+
+def occurring(kind: str) -> frozenset[str]:
+    """Every occurrence that events of items of a kind can mean."""
+    types = {name for name in EVENT_TYPES if name.startswith(f"{kind}.")}
+    spoken = {name for type_ in types & _SPOKEN_BY.keys() for name in _SPOKEN[_SPOKEN_BY[type_]]}
+    meant = {name for type_ in types for name in _MEANINGS.get(type_, ())}
+    return frozenset({"assigned", "unassigned", "final"} | spoken | meant)  # any item can be assigned, and be spam
+
+
+def speaker_of(event_type: str) -> Author | None:
+    """Whom a type of event names as the one who spoke, if it is about speaking."""
+    return _SPOKEN_BY.get(event_type)

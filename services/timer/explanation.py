@@ -181,7 +181,7 @@ class _Watch:
         hours = policies.calendars[clock.calendar]
         elapsed, paused = clocks.counted(clock, at, hours)
         end = at if clock.stopped_at is None else clock.stopped_at
-        account = Account(hours, rules_of(policies).named[clock.policy].pause_of(clock.metric), clock.gaps, self._known)
+        account = Account(hours, rules_of(policies).pauses(clock.policy, clock.metric), clock.gaps, self._known)
         return ClockStory(
             clock,
             elapsed,

@@ -24,12 +24,14 @@ class ItemState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order: Order | None = None  # of the last event; None before the first
     stage: Stage = "unknown"  # unknown until it is created
     answered: bool = False  # an agent replied, at any time since creation
-    held: Message | None = None  # the first unanswered message of the customer while the item is over
+    held: Message | None = None  # no longer used; in rows from before there was `waiting`
     unmeasured: tuple[Cycle, ...] = ()  # open cycles without a clock of a winning policy
     suspended: tuple[int, ...] = ()  # places of the clocks that reopening may take up
     changes: tuple[Change, ...] = ()  # of the attributes since creation, the oldest first
     exclusions: str = ""  # the revision of the exclusions under which it was folded
     early: tuple[Event, ...] = ()  # what happened before the item was known to be created, without attributes
+    waiting: tuple[Cycle, ...] = ()  # what began while the item was over, and counts once it is reopened
+    begun: tuple[str, ...] = ()  # the metrics that have had their only cycle
 
 
 EMPTY: Final = ItemState()

@@ -154,11 +154,6 @@ class Policy:
         choices = [self.calendar_of(metric) for metric in self.targets]
         return tuple(dict.fromkeys(name for choice in choices for name in choice.names))
 
-    @property
-    def pauses(self) -> tuple[Conditions, ...]:
-        """The conditions under which some clock under it stands still."""
-        return tuple(conditions for metric in self.targets if (conditions := self.pause_of(metric)))
-
     def covers(self, kind: str, attributes: Mapping[str, Any]) -> bool:
         """Whether an item of this kind with these attributes is covered."""
         if not matches(self.applies_to, {**attributes, "kind": kind}):

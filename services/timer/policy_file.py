@@ -11,14 +11,16 @@ from typing import Any
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_data import CalendarData, installed_data
 from services.timer.calendar_file import canonical
-from services.timer.calendars import Written, inherit, names, unopened
+from services.timer.calendars import Written, inherit, unopened
 from services.timer.conditions import By
+from services.timer.metric import Metric
+from services.timer.metric_file import built_in
 from services.timer.policy import Policy
 from services.timer.policy_model import PolicyFile
 from services.timer.policy_set import PolicySet
 from services.timer.silence import SourceRule
 from services.timer.target_model import Surroundings
-from shared.documents import Document, read_all, validate
+from shared.documents import Document, named, read_all, validate
 from shared.errors import BadDocument, Problem
 from shared.events import Instant
 
@@ -26,8 +28,8 @@ from shared.events import Instant
 def load(files: Mapping[str, str], *, now: Instant | None = None, data: CalendarData | None = None) -> PolicySet:
     """The policies in *files* (name -> text, YAML or JSON), which together make one set.
 
-    A policy may name a calendar of another file. The order of the policies is that of the files' names, then that in
-    the file.
+    A policy may name a calendar or a metric of another file. The order of the policies is that of the files' names,
+    then that in the file.
 
     Args:
         files: name -> text.
@@ -38,8 +40,9 @@ def load(files: Mapping[str, str], *, now: Instant | None = None, data: Calendar
         BadDocument: with every problem in every file, each with file, line, field and what was expected.
     """
     documents, problems = read_all(files)
-    known = names(documents, problems)
-    surroundings = Surroundings(None if problems else known, data)
+    known = frozenset(named("calendars", documents, problems))
+    metrics_known = (*built_in(), *named("metrics", documents, problems))
+    surroundings = Surroundings(data=data) if problems else Surroundings(known, metrics_known, data)
     read: list[tuple[Document, PolicyFile]] = []
     for document in documents:
         try:
@@ -55,9 +58,9 @@ def load(files: Mapping[str, str], *, now: Instant | None = None, data: Calendar
         problems.append(Problem(next(iter(sorted(files)), "policies"), 1, "policies", "expected at least one policy"))
     if problems:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-    policies, sources = _policies_of(read, calendars), _sources_of(read, calendars)
-    version = _version(policies, calendars, data, sources)
-    return PolicySet(version, policies, calendars, data, sources=sources)
+    policies, metrics, sources = _policies_of(read, calendars), _metrics_of(read), _sources_of(read, calendars)
+    version = _version(policies, calendars, metrics, data, sources)
+    return PolicySet(version, policies, calendars, metrics=metrics, calendar_data=data, sources=sources)
 
 
 def json_schema() -> dict[str, Any]:
@@ -81,12 +84,23 @@ def _sources_of(
     return tuple(replace(rule, hours=calendars[rule.calendar]) if rule.calendar else rule for rule in rules)
 
 
+def _metrics_of(read: list[tuple[Document, PolicyFile]]) -> dict[str, Metric]:
+    # A built-in one keeps its place, whoever defines it.
+    own = {name: model.metric(name) for _, file in read for name, model in file.metrics.items()}
+    return {**built_in(), **own}
+
+
 def _version(
-    policies: list[Policy], calendars: Mapping[str, BusinessHours], data: CalendarData, sources: Iterable[SourceRule]
+    policies: list[Policy],
+    calendars: Mapping[str, BusinessHours],
+    metrics: Mapping[str, Metric],
+    data: CalendarData,
+    sources: Iterable[SourceRule],
 ) -> str:
     # What else decides about open hours belongs to the content: the rules of time zones and of public holidays.
     content: dict[str, Any] = {
         "calendars": {name: canonical(hours.spec) for name, hours in calendars.items()},
+        "metrics": [asdict(metric) for metric in metrics.values()],
         "policies": [_canonical(policy) for policy in policies],
         "calendar_data": data.fingerprint,
     }

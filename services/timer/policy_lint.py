@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, combinations
-from typing import Any, Final
+from typing import Any
 
 from services.timer.business_hours import NoOpenTime
 from services.timer.calendar_file import DAYS
 from services.timer.conditions import By, Conditions, matches
-from services.timer.cycles import BY_NAME, Occurrence, Occurrences
+from services.timer.cycles import patch_of
+from services.timer.metric_lint import read_by, unmeasured, wrong_targets
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet
 from shared.events import SECOND, Event, Instant, Span, rfc3339
-
-_OCCURS_IN: Final[dict[Occurrence, frozenset[str]]] = {  # what does not happen to items of every kind
-    "queued": frozenset({"call"}),
-    "answered": frozenset({"call"}),
-    "accepted": frozenset({"chat"}),
-    "agent_reply": frozenset({"ticket", "chat"}),
-    "customer_message": frozenset({"ticket", "chat"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +39,22 @@ def findings(policies: PolicySet, now: Instant) -> list[Finding]:
     found: list[Finding] = []
     for policy in policies.policies:
         subject = f"policy {policy.name}"
-        about = (_ended(policy, now), _absent(policy), _conditions(policy), _choices(policy), _targets(policy))
-        messages = (*chain(*about), *_reach(policy, policies, now))
+        about = (_ended(policy, now), _absent(policy), _conditions(policy, policies), wrong_targets(policy, policies))
+        messages = (*chain(*about), *_choices(policy), *_targets(policy), *_reach(policy, policies, now))
         found += [Finding(subject, message) for message in messages]
     found += _rivalries(policies.policies)
     for name, hours in policies.calendars.items():
         unused = name not in {name for policy in policies.policies for name in policy.calendars}
         found += [Finding(f"calendar {name}", "no policy uses it")] if unused else []
         found += [Finding(f"calendar {name}", message) for message in _overlaps(hours.spec)]
-    return found
+    return found + [Finding(f"metric {name}", message) for name, message in unmeasured(policies)]
 
 
 def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
     """What *policies* leave uncovered in recorded events, and the attributes that they name and no event has."""
     items: dict[str, tuple[str, dict[str, Any], Instant]] = {}
     for event in sorted(events, key=lambda event: event.order):
-        items.setdefault(event.item, (event.kind, {}, event.time))[1].update(event.attributes)
+        items.setdefault(event.item, (event.kind, {}, event.time))[1].update(patch_of(event))
     uncovered = [item for item, known in items.items() if not policies.terms(*known)]
     found = []
     if uncovered:
@@ -70,7 +63,8 @@ def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
     seen = {name for _, attributes, _ in items.values() for name in attributes}
     for policy in policies.policies:
         read = (policy.when and policy.when.reads) or ()
-        named = (policy.applies_to.keys() - {"kind"}).union(read, *policy.pauses)
+        by_metrics = [read_by(metric, policy, policies) for metric in policy.targets]
+        named = (policy.applies_to.keys() - {"kind"}).union(read, *by_metrics)
         unseen = sorted(named - seen) if items else []
         found += [Finding(f"policy {policy.name}", f"no event has the attribute {name!r}") for name in unseen]
         found += [Finding(f"policy {policy.name}", message) for message in _unanswered(policy, items)]
@@ -103,22 +97,10 @@ def _absent(policy: Policy) -> Iterator[str]:
         yield f"when: does not hold for items without {name!r}, though it negates; say so with has(item.{name})"
 
 
-def _conditions(policy: Policy) -> Iterator[str]:
-    if any(_implied(conditions, policy.applies_to) for conditions in policy.pauses):
+def _conditions(policy: Policy, policies: PolicySet) -> Iterator[str]:
+    pauses = [conditions for metric in policy.targets if (conditions := policies.pauses(policy, metric))]
+    if any(_implied(conditions, policy.applies_to) for conditions in pauses):
         yield "the pause never ends: every item that it covers matches pause_when"
-    kinds = policy.applies_to.get("kind")
-    if not kinds:
-        return
-    where = " or ".join(sorted(kinds))
-    for metric in map(BY_NAME.__getitem__, policy.targets):
-        if not any(kind in metric.kinds and _happens(metric.starts, kind) for kind in kinds):
-            yield f"targets.{metric.name}: never starts in a {where}"
-        elif metric.stops and metric.over != "met" and not any(_happens(metric.stops, kind) for kind in kinds):
-            yield f"targets.{metric.name}: can never be met in a {where}"
-
-
-def _happens(occurrences: Occurrences, kind: str) -> bool:
-    return any(kind in _OCCURS_IN.get(occurrence, (kind,)) for occurrence in occurrences)
 
 
 def _choices(policy: Policy) -> Iterator[str]:

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from services.timer.calendar_file import AnyCalendar
+from services.timer.metric import KINDS
+from services.timer.metric_model import Metrics
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import ALWAYS, OnChange, OnReopen, Policy, Validity
-from services.timer.policy_values import Grace, Moment, Values, When
+from services.timer.policy_values import Grace, Moment, Values, When, conditions_of
 from services.timer.source_model import SourceName, SourceText
-from services.timer.target_model import CalendarText, Pauses, Surroundings, TargetText, conditions
+from services.timer.target_model import CalendarText, MetricName, Pauses, Surroundings, TargetText
 from shared.events import Instant, Severity
-
-Metric = Literal[
-    "first_response",
-    "next_response",
-    "periodic_update",
-    "resolution",
-    "pickup",
-    "answer",
-    "assignment",
-    "handling",
-]
-KINDS: Final = ("ticket", "chat", "call")
 
 
 class ValidityModel(BaseModel):
@@ -66,7 +56,7 @@ class PolicyModel(BaseModel):
         description="attributes (or `kind`: ticket, chat, call) to a value or a list of values; all must match"
     )
     calendar: CalendarText = Field(description="in which the clocks run: a name, or a choice by attributes")
-    targets: dict[Metric, TargetText] = Field(min_length=1, description="metrics to the business time allowed")
+    targets: dict[MetricName, TargetText] = Field(min_length=1, description="metrics to the business time allowed")
     pause_when: Pauses = Field({}, description="while all of these match, clocks stand still")
     severity: Severity = "medium"
     rank: int | None = Field(None, ge=1, description="decides between equally specific policies; 1 before 2")
@@ -99,10 +89,10 @@ class PolicyModel(BaseModel):
         """The policy that it defines, at a place among all; *calendar* is its default one."""
         return Policy(
             name=self.name,
-            applies_to=conditions(self.applies_to),
+            applies_to=conditions_of(self.applies_to),
             calendar=self.calendar.choice(),
             targets={metric: target.target() for metric, target in self.targets.items()},
-            pause_when=conditions(self.pause_when),
+            pause_when=conditions_of(self.pause_when),
             severity=self.severity,
             rank=self.rank,
             order=order,
@@ -117,10 +107,11 @@ class PolicyModel(BaseModel):
 
 
 class PolicyFile(BaseModel):
-    """Policies, the calendars in which their clocks run, and how long sources may be quiet."""
+    """Policies, the calendars in which their clocks run, metrics of one's own, and how long sources may be quiet."""
 
     model_config = ConfigDict(extra="forbid")
 
     calendars: dict[str, AnyCalendar] = {}
+    metrics: Metrics = Field({}, description="name to definition; a built-in metric of the same name gives way")
     policies: list[PolicyModel] = []
     sources: dict[SourceName, SourceText] = {}

@@ -12,6 +12,7 @@ import msgspec
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_data import NO_DATA, CalendarData
 from services.timer.conditions import Conditions, texts
+from services.timer.metric import Metric
 from services.timer.policy import LEVELS, Policy, WarnAt
 from services.timer.silence import SourceRule
 from shared.events import Instant, Severity, Span
@@ -52,28 +53,32 @@ class Terms:
 
 
 class PolicySet:
-    """One immutable version of the policies and their calendars."""
+    """One immutable version of the policies, their calendars and their metrics."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # one argument for each section of the files
         self,
         version: str,
         policies: Iterable[Policy],
         calendars: Mapping[str, BusinessHours],
-        calendar_data: CalendarData = NO_DATA,
         *,
+        metrics: Mapping[str, Metric],
+        calendar_data: CalendarData = NO_DATA,
         sources: Iterable[SourceRule] = (),
     ) -> None:
-        """A set whose policies name only calendars in *calendars*.
+        """A set whose policies name only calendars in *calendars* and metrics in *metrics*.
 
         Raises:
-            KeyError: a policy's calendar is not among them.
+            KeyError: a policy's calendar or metric is not among them.
         """
         self.version = version  # a hash of the content
         self.policies = tuple(policies)  # in the order of the file
         self.calendars = dict(calendars)
         self.calendar_data = calendar_data  # what the calendars are computed with
         self.sources = tuple(sources)  # how long sources may be quiet, in the order of the file
-        if unknown := {name for policy in self.policies for name in policy.calendars} - self.calendars.keys():
+        self.metrics = dict(metrics)  # name -> metric, the built-in ones first
+        named = {name for policy in self.policies for name in policy.calendars} - self.calendars.keys()
+        measured = {metric for policy in self.policies for metric in policy.targets} - self.metrics.keys()
+        if unknown := named | measured:
             raise KeyError(", ".join(sorted(unknown)))
         self._ranked = sorted(self.policies, key=lambda policy: policy.precedence)
         self._index = _index(self._ranked)
@@ -121,6 +126,10 @@ class PolicySet:
             found = self._memo[remembered] = self._decide(kind, attributes, start)
         return found
 
+    def pauses(self, policy: Policy, metric: str) -> Conditions:
+        """While which conditions clocks of a metric stand still under a policy of the set; none: never."""
+        return self.metrics[metric].pauses_under(policy.pause_of(metric))
+
     def _decide(self, kind: str, attributes: Mapping[str, Any], start: Instant) -> Mapping[str, tuple[Terms, ...]]:
         winners: dict[str, tuple[Terms, ...]] = {}
         beside: dict[str, tuple[Terms, ...]] = {}
@@ -147,7 +156,7 @@ class PolicySet:
         made = self._made.get(key)
         if made is None:
             target = policy.targets[metric]
-            severity, pauses = target.severity or policy.severity, policy.pause_of(metric)
+            severity, pauses = target.severity or policy.severity, self.pauses(policy, metric)
             hours = self.calendars[calendar]
             made = self._made[key] = Terms(policy, metric, span, target.warn_at, severity, pauses, calendar, hours)
         return made

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from services.timer.calendar_file import one_or_list, parse_date
-from services.timer.conditions import texts
+from services.timer.conditions import Conditions, texts
 from services.timer.expression import LENGTH, Expression, checked
 from services.timer.policy import WarnAt
 from shared.events import SECOND, Instant, Span, parse_instant
@@ -68,6 +69,11 @@ def _as_text(value: object) -> str:
     if isinstance(value, str | int | float):
         return next(iter(texts(value)))
     raise ValueError(f"expected a text, a number, true or false, got {value!r}")
+
+
+def conditions_of(found: Mapping[str, Sequence[str]]) -> Conditions:
+    """The conditions that a checked mapping of attributes to values defines."""
+    return {name: frozenset(values) for name, values in found.items()}
 
 
 Duration = Annotated[

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from services.timer.clock import Clock, Cycle, Warned, begin, part, pause, resume, run_out, warning
 from services.timer.conditions import Conditions, matches
-from services.timer.cycles import BY_NAME
 from services.timer.item import Change, history
 from services.timer.policy_set import Terms
 from shared.events import Instant
@@ -42,9 +41,9 @@ def recount(clock: Clock, terms: Terms, past: Past) -> Clock:
     return _settled(_replayed(cycle, terms, clock.number, past), clock.warned, terms, past.at)
 
 
-def stands_still(metric: str, conditions: Conditions, attributes: Mapping[str, Any]) -> bool:
-    """Whether a clock of this metric stands still while its item has these attributes; no conditions, no pause."""
-    return bool(conditions) and BY_NAME[metric].pauses and matches(conditions, attributes)
+def stands_still(conditions: Conditions, attributes: Mapping[str, Any]) -> bool:
+    """Whether a clock that pauses under *conditions* stands still while its item has these attributes."""
+    return bool(conditions) and matches(conditions, attributes)
 
 
 def replay(cycle: Cycle, terms: Terms, number: int, past: Past) -> Iterator[Clock]:
@@ -66,15 +65,14 @@ def _replayed(cycle: Cycle, terms: Terms, number: int, past: Past) -> Clock:
 
 def _standstills(cycle: Cycle, terms: Terms, past: Past) -> list[tuple[Instant, bool]]:
     # (instant, whether the clock stands still from then on), from the start of the cycle.
-    conditions = terms.pause_when
     turns = []
     attributes = past.attributes
     for at, before in history(past.attributes, past.changes):
         if at <= cycle.started_at:
             break
-        turns.append((at, stands_still(cycle.metric, conditions, attributes)))
+        turns.append((at, stands_still(terms.pause_when, attributes)))
         attributes = before
-    turns.append((cycle.started_at, stands_still(cycle.metric, conditions, attributes)))
+    turns.append((cycle.started_at, stands_still(terms.pause_when, attributes)))
     turns.reverse()
     return _with_gaps(turns, cycle) if cycle.gaps else turns
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.timer.cycles import METRICS, Metric, Occurrence
+from services.timer.conditions import Conditions
+from services.timer.effects import Happenings
+from services.timer.metric import KINDS, Metric
 from services.timer.policy import Policy
 from services.timer.policy_set import PolicySet, Terms
-
-Starting = Mapping[tuple[str, Occurrence], tuple[Metric, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,29 +21,39 @@ class Rules:
     version: str
     named: Mapping[str, Policy]
     reads: frozenset[str] | None  # the attributes on which terms or pauses depend; None: on any
-    starting: Starting  # (kind, occurrence) -> the metrics that start, of those that any policy measures
+    metrics: Mapping[str, Metric]
+    happenings: Mapping[str, Happenings]  # kind -> the triggers of the metrics that any policy measures
+    once: frozenset[str]  # the metrics that have one cycle although what starts it can happen again
     combines: bool  # whether any policy applies beside the winner
 
     def concern(self, attributes: frozenset[str]) -> bool:
         """Whether a change of these attributes can change terms or pauses."""
         return bool(attributes) if self.reads is None else not self.reads.isdisjoint(attributes)
 
+    def pauses(self, policy: str, metric: str) -> Conditions:
+        """While which conditions clocks of a metric stand still under a policy, both by name."""
+        return self.policies.pauses(self.named[policy], metric)
+
 
 @lru_cache(maxsize=64)
 def rules_of(policies: PolicySet) -> Rules:
     """The rules of one version; made once, because versions never change."""
-    named = {policy.name: policy for policy in policies.policies}
-    pauses = {name for policy in policies.policies for conditions in policy.pauses for name in conditions}
-    combines = any(policy.combine_all for policy in policies.policies)
-    reads = None if policies.reads is None else policies.reads | pauses
-    return Rules(policies, policies.version, named, reads, _starting(policies), combines)
+    pauses = [policies.pauses(policy, metric) for policy in policies.policies for metric in policy.targets]
+    return Rules(
+        policies,
+        policies.version,
+        {policy.name: policy for policy in policies.policies},
+        None if policies.reads is None else policies.reads.union(*pauses),
+        policies.metrics,
+        {kind: Happenings(_measured(policies, kind)) for kind in KINDS},
+        frozenset(name for name, metric in policies.metrics.items() if metric.starts_once),
+        any(policy.combine_all for policy in policies.policies),
+    )
 
 
-@lru_cache(maxsize=256)
 def measured(policies: PolicySet, kind: str) -> frozenset[str]:
     """The metrics that some policy of a version measures of items of this kind."""
-    starting = rules_of(policies).starting
-    return frozenset(metric.name for (of, _), metrics in starting.items() if of == kind for metric in metrics)
+    return rules_of(policies).happenings[kind].metrics
 
 
 def winner(options: tuple[Terms, ...]) -> Terms | None:
@@ -51,16 +61,7 @@ def winner(options: tuple[Terms, ...]) -> Terms | None:
     return options[0] if options and not options[0].policy.combine_all else None
 
 
-def _starting(policies: PolicySet) -> Starting:
-    found: dict[tuple[str, Occurrence], tuple[Metric, ...]] = {}
-    for metric in METRICS:
-        for kind in metric.kinds:
-            if any(_measures(policy, kind, metric.name) for policy in policies.policies):
-                for occurrence in metric.starts:
-                    key = (kind, occurrence)
-                    found[key] = (*found.get(key, ()), metric)
-    return found
-
-
-def _measures(policy: Policy, kind: str, metric: str) -> bool:
-    return metric in policy.targets and kind in policy.applies_to.get("kind", (kind,))
+def _measured(policies: PolicySet, kind: str) -> Iterator[Metric]:
+    covering = [policy for policy in policies.policies if kind in policy.applies_to.get("kind", (kind,))]
+    measured = {metric for policy in covering for metric in policy.targets}
+    return (metric for metric in policies.metrics.values() if metric.name in measured and kind in metric.kinds)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from services.timer.calendar_data import CalendarData
-from services.timer.conditions import Conditions
 from services.timer.policy import CalendarChoice, Target
-from services.timer.policy_values import Duration, Values, Warnings
+from services.timer.policy_values import Duration, Values, Warnings, conditions_of
 from shared.events import Severity
 
 
@@ -19,7 +17,8 @@ from shared.events import Severity
 class Surroundings:
     """What a policy must know of the other places and files while it is checked."""
 
-    calendars: frozenset[str] | None  # None: some file cannot be read, so nobody knows
+    calendars: frozenset[str] | None = None  # None: some file cannot be read, so nobody knows
+    metrics: tuple[str, ...] | None = None  # likewise; the built-in ones first
     data: CalendarData | None = None  # knows zones and holidays beside the installed packages
     policies: set[str] = field(default_factory=set)  # the names met so far
 
@@ -28,6 +27,13 @@ def _known_calendar(name: str, info: ValidationInfo) -> str:
     known = info.context.calendars if isinstance(info.context, Surroundings) else None
     if known is not None and name not in known:
         raise ValueError(f"expected the name of a calendar ({', '.join(sorted(known)) or 'none'}), got {name!r}")
+    return name
+
+
+def _known_metric(name: str, info: ValidationInfo) -> str:
+    known = info.context.metrics if isinstance(info.context, Surroundings) else None
+    if known is not None and name not in known:
+        raise ValueError(f"expected the name of a metric ({', '.join(dict.fromkeys(known))}), got {name!r}")
     return name
 
 
@@ -43,6 +49,7 @@ def _no_kind(by: dict[str, Any]) -> dict[str, Any]:
     return by
 
 
+MetricName = Annotated[str, AfterValidator(_known_metric)]
 CalendarName = Annotated[str, AfterValidator(_known_calendar)]
 Pauses = Annotated[dict[str, Values], AfterValidator(_can_change)]
 Calendars = Annotated[dict[str, dict[str, CalendarName]], AfterValidator(_no_kind)]
@@ -105,7 +112,7 @@ class TargetModel(BaseModel):
             tuple(self.warn_at),
             self.severity,
             None if self.calendar is None else self.calendar.choice(),
-            None if self.pause_when is None else conditions(self.pause_when),
+            None if self.pause_when is None else conditions_of(self.pause_when),
         )
 
 
@@ -114,8 +121,3 @@ def _written_out(value: Any) -> Any:
 
 
 TargetText = Annotated[TargetModel, BeforeValidator(_written_out, json_schema_input_type=Duration | TargetModel)]
-
-
-def conditions(found: Mapping[str, list[str]]) -> Conditions:
-    """The conditions that a checked mapping of attributes to values defines."""
-    return {name: frozenset(values) for name, values in found.items()}

@@ -87,7 +87,7 @@ def leave_unmeasured(step: Step, place: int, clock: Clock) -> None:
 
 
 def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
-    still = step.stands_still(clock.metric, step.policy(clock))
+    still = step.stands_still(step.rules(clock.version).pauses(clock.policy, clock.metric))
     if still != (clock.phase == "paused"):
         step.clocks[place] = (pause if still else resume)(clock, step.at, step.hours(clock))
 

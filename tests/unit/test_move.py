@@ -239,7 +239,7 @@ def test_a_version_that_is_not_known_is_not_guessed_at() -> None:
 
 def renamed(policies: PolicySet) -> PolicySet:
     """The same policies as another version."""
-    return PolicySet("other", policies.policies, policies.calendars)
+    return PolicySet("other", policies.policies, policies.calendars, metrics=policies.metrics)
 
 
 def plain(state: ItemState) -> ItemState:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.timer.business_hours import BusinessHours
 from services.timer.conditions import matches, texts
+from services.timer.metric_file import built_in
 from services.timer.opening_times import HoursSpec, Window
 from services.timer.policy import LEVELS, CalendarChoice, Policy, Target, WarnAt
 from services.timer.policy_set import PolicySet, Terms
@@ -28,7 +29,7 @@ def policy(name: str, applies_to: Mapping[str, Any] | None = None, **others: Any
 
 
 def policy_set(*policies: Policy) -> PolicySet:
-    return PolicySet("v1", policies, {"always": ALWAYS})
+    return PolicySet("v1", policies, {"always": ALWAYS}, metrics=built_in())
 
 
 def names(policies: PolicySet, attributes: Mapping[str, Any], metric: str = "resolution") -> list[str]:
@@ -222,7 +223,9 @@ class TestTerms:
 
     def test_nor_is_one_in_other_hours(self) -> None:
         weekdays = BusinessHours(HoursSpec("UTC", ((Window(0, 86_400),),) * 5 + ((), ())))
-        terms = PolicySet("v2", [policy("p")], {"always": weekdays}).terms("ticket", {}, 0)["resolution"][0]
+        terms = PolicySet("v2", [policy("p")], {"always": weekdays}, metrics=built_in()).terms("ticket", {}, 0)[
+            "resolution"
+        ][0]
         assert terms != terms_of(policy("p"))
 
     def test_a_target_may_have_its_own_severity(self) -> None:
@@ -242,7 +245,7 @@ class TestTerms:
 
     def test_an_unknown_calendar_is_refused(self) -> None:
         with pytest.raises(KeyError, match="always"):
-            PolicySet("v1", [policy("p")], {})
+            PolicySet("v1", [policy("p")], {}, metrics=built_in())
 
 
 def terms_of(one: Policy) -> Terms:
@@ -264,7 +267,9 @@ class TestWarnings:
 
 
 class TestRulebook:
-    FIRST, SECOND, THIRD = (PolicySet(version, [policy("p")], {"always": ALWAYS}) for version in ("a", "b", "c"))
+    FIRST, SECOND, THIRD = (
+        PolicySet(version, [policy("p")], {"always": ALWAYS}, metrics=built_in()) for version in ("a", "b", "c")
+    )
     BOOK = Rulebook(((100, FIRST),)).adding(200, SECOND)
 
     @pytest.mark.parametrize(

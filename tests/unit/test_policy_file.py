@@ -176,7 +176,7 @@ def test_a_mistake_in_a_calendar_is_named(calendar: str, expected: str) -> None:
     ("fields", "expected"),
     [
         ("targets: {}", "targets: expected at least one entry"),
-        ("targets: {answr: 20s}", "targets.answr: expected 'first_response'"),
+        ("targets: {answr: 20s}", "targets.answr: expected the name of a metric (first_response, next_response, "),
         ("targets: {answer: 20}", "targets.answer: expected a duration like 45s, 30m, 4h, 2d or 1h30m, got 20"),
         ("targets: {answer: 0s}", "targets.answer: expected more than no time at all"),
         ("targets: {answer: {warn_at: [80%]}}", "targets.answer: expected `within`, entries in `by`, or both"),

@@ -26,7 +26,7 @@ def recounted(time: str, version: str | None = SHORT.version, number: int = 90) 
 def otherwise(text: str, revision: str) -> Rulebook:
     """RULES under other exclusions: the very same version counts as if its text were this one."""
     counted = policies(text)
-    same = PolicySet(OLD, counted.policies, counted.calendars)
+    same = PolicySet(OLD, counted.policies, counted.calendars, metrics=counted.metrics)
     return Rulebook(((0, same),), exclusions_revision=revision)
 
 

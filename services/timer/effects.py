@@ -1,0 +1,117 @@
+"""What something that happens to an item does to the cycles of its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from services.timer.metric import Change, Ending, Metric, Trigger
+from shared.events import Event
+
+_Kind = TypeVar("_Kind", Trigger, Change)
+_STRENGTH: Final[Mapping[Ending, int]] = {"met": 2, "abandoned": 1, "cancelled": 0}
+
+
+class Bound(NamedTuple, Generic[_Kind]):
+    """A trigger, the metric whose it is, and how it ends a cycle; None: it starts one."""
+
+    trigger: _Kind
+    metric: Metric
+    ending: Ending | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Which cycles end, and how, and which metrics start; of several endings at once met counts, then abandoned."""
+
+    ends: Mapping[str, Ending]
+    starts: tuple[Metric, ...]
+    uncertain: tuple[Bound[Trigger], ...] = ()  # all of the triggers, where some count under conditions only
+
+    def counted(self, event: Event, attributes: Mapping[str, Any]) -> Effects:
+        """Those that count at this event, after which the item has these attributes."""
+        if not self.uncertain:
+            return self
+        return effects_of([bound for bound in self.uncertain if bound.trigger.counts(event, attributes)])
+
+
+NO_EFFECTS: Final = Effects({}, ())
+
+
+def effects_of(bounds: Iterable[Bound[Trigger] | Bound[Change]]) -> Effects:
+    """What happens when all of these triggers count at once."""
+    ends: dict[str, Ending] = {}
+    starts: dict[str, Metric] = {}
+    for _, metric, ending in bounds:
+        if ending is None:
+            starts[metric.name] = metric
+        else:
+            ends[metric.name] = max(ending, ends.get(metric.name, ending), key=_STRENGTH.__getitem__)
+    return Effects(ends, tuple(starts.values())) if ends or starts else NO_EFFECTS
+
+
+class Happenings:
+    """The triggers of the metrics of one kind of items, arranged by what happens."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._said: list[Bound[Trigger]] = []
+        self._changes: list[Bound[Change]] = []
+        metrics = tuple(metrics)
+        self.metrics = frozenset(metric.name for metric in metrics)
+        for metric in metrics:
+            for trigger in metric.starts:
+                self._bind(trigger, metric, None)
+            for trigger, ending in metric.ends:
+                self._bind(trigger, metric, ending)
+        self.watched = frozenset(name for bound in self._changes for name in bound.trigger.reads)
+        self._known: dict[tuple[str, str], Effects] = {}
+
+    def said(self, occurrence: str, event_type: str) -> Effects:
+        """What an occurrence, an event of a type, or both at once do; an empty text stands for none."""
+        found = self._known.get((occurrence, event_type))
+        if found is None:
+            found = self._known[occurrence, event_type] = self._found(occurrence, event_type)
+        return found
+
+    def changed(self, touched: frozenset[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> Effects:
+        """What a change of these attributes does."""
+        if self.watched.isdisjoint(touched):
+            return NO_EFFECTS
+        return effects_of(
+            [
+                bound
+                for bound in self._changes
+                if not touched.isdisjoint(bound.trigger.reads)
+                and bound.trigger.happens(before, after)
+                and bound.trigger.counts(after)
+            ]
+        )
+
+    def begun(self, attributes: Mapping[str, Any], touched: frozenset[str]) -> Effects:
+        """What the states do in which an item is when it is created or reopened, but for those just *touched*."""
+        if not self._changes:
+            return NO_EFFECTS
+        return effects_of(
+            [
+                bound
+                for bound in self._changes
+                if bound.trigger.what != "leaves"
+                and touched.isdisjoint(bound.trigger.reads)
+                and bound.trigger.holds(attributes)
+                and bound.trigger.counts(attributes)
+            ]
+        )
+
+    def _bind(self, trigger: Trigger | Change, metric: Metric, ending: Ending | None) -> None:
+        if isinstance(trigger, Change):
+            self._changes.append(Bound(trigger, metric, ending))
+        else:
+            self._said.append(Bound(trigger, metric, ending))
+
+    def _found(self, occurrence: str, event_type: str) -> Effects:
+        bounds = [bound for bound in self._said if bound.trigger.on in (occurrence, event_type)]
+        effects = effects_of(bounds)
+        if any(bound.trigger.is_narrowed for bound in bounds):
+            return Effects(effects.ends, effects.starts, tuple(bounds))
+        return effects
