@@ -22,7 +22,7 @@ DeadLetterReason = Literal[
     "unknown_type",  # an event type that the source's format does not have
     "clock_skew",  # its time lies too far in the future
     "too_large",  # more bytes than are read
-    "too_late",  # older than the item's kept history
+    "too_late",  # from before the deletion of its item, which cannot be folded any more
     "quarantined",  # folding it failed: a bug of ours, kept for a second look
 ]
 

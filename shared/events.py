@@ -36,14 +36,15 @@ SilenceType = Literal["sla.source.silent.v1"]
 
 CREATIONS: Final = frozenset({"ticket.created", "chat.started", "call.queued"})
 SNAPSHOTS: Final = frozenset({"ticket.snapshot", "chat.snapshot", "call.snapshot"})
+DELETIONS: Final = frozenset({"ticket.deleted", "chat.deleted", "call.deleted"})
 EVENT_TYPES: Final = frozenset(
     {
         *("ticket.created", "ticket.updated", "ticket.agent_replied", "ticket.customer_replied", "ticket.resolved"),
         *("ticket.reopened", "ticket.closed", "ticket.merged", "ticket.deleted", "ticket.snapshot"),
         *("chat.started", "chat.accepted", "chat.agent_replied", "chat.customer_replied", "chat.missed"),
-        *("chat.ended", "chat.updated", "chat.snapshot"),
+        *("chat.ended", "chat.updated", "chat.snapshot", "chat.deleted"),
         *("call.queued", "call.answered", "call.held", "call.resumed", "call.abandoned", "call.ended"),
-        *("call.updated", "call.snapshot"),
+        *("call.updated", "call.snapshot", "call.deleted"),
     }
 )
 RECOUNTS: Final = frozenset({"ticket.recounted", "chat.recounted", "call.recounted"})  # written by Plazo alone

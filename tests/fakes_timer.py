@@ -152,7 +152,9 @@ class FakeStore:
             row.published_through = max(row.published_through, move.published_through)
             row.open_clocks = json.loads(move.open_clocks)
         self._tables.items.update({(item.partition, item.key): item for item in write_set.items})
-        self._tables.history.extend(write_set.history)
+        rewritten = {(row.partition, row.key) for row in write_set.rewritten}
+        self._tables.history[:] = [row for row in self._tables.history if (row.partition, row.key) not in rewritten]
+        self._tables.history.extend(write_set.history + write_set.rewritten)
         self._tables.outbox.update({(row.partition, row.position): row for row in write_set.outbox})
         self.written.append(write_set)
         self._answer(fails=trouble == "unanswered")
@@ -161,6 +163,7 @@ class FakeStore:
         """Write the rows, and take them back."""
         self._answer()
         there = {row[:3] for row in self._tables.history} & {row[:3] for row in write_set.history}
+        there |= {row[:3] for row in write_set.history} & {row[:3] for row in write_set.rewritten}
         if there or any((row.partition, row.position) in self._tables.outbox for row in write_set.outbox):
             raise BadData("a row is there already")
         refused = self.refuses & ({row.key for row in write_set.items} | {row.key for row in write_set.history})

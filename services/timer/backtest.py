@@ -126,6 +126,8 @@ class _VirtualTimer:
         same = known.get((event.source, event.id))
         if same is not None and same.order <= event.order:
             return
+        if state.deleted is not None:  # what belongs before the deletion comes too late, the rest changes nothing
+            return
         known[event.source, event.id] = event
         if same is None and fold.follows(state, event):
             self._states[item] = fold.apply(state, event, self._rulebook)

@@ -35,12 +35,14 @@ _MEANINGS: Final[Mapping[str, tuple[Occurrence, ...]]] = {
     "chat.accepted": ("accepted",),
     "chat.missed": ("abandoned",),
     "chat.ended": ("over",),
+    "chat.deleted": ("final",),
     "call.queued": ("created", "queued"),
     "call.answered": ("answered",),
     "call.held": ("held",),
     "call.resumed": ("resumed",),
     "call.abandoned": ("abandoned",),
     "call.ended": ("over",),
+    "call.deleted": ("final",),
 }
 _SPOKEN_BY: Final[Mapping[str, Author]] = {
     "ticket.agent_replied": "agent",

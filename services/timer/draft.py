@@ -11,6 +11,7 @@ import msgspec
 from services.timer import ledger
 from services.timer.holdings import Held, Holding, fingerprint
 from services.timer.ledger import Output
+from services.timer.scrubbing import bare
 from services.timer.view import STATE_BITS
 from services.timer.write_set import HistoryRow, ItemRow, Move, OutboxRow, WriteSet, pack_headers
 from shared.events import BreachEvent, Event, Headers
@@ -25,12 +26,13 @@ _JSON = msgspec.json.Encoder()
 class _Part:
     """What is drafted of one holding: it is dropped with it, though the same partition may be held again by then."""
 
-    __slots__ = ("events", "outbox", "touched")
+    __slots__ = ("deleted", "events", "outbox", "touched")
 
     def __init__(self) -> None:
         self.touched: dict[str, Held] = {}
         self.events: dict[str, list[Event]] = {}
         self.outbox: list[OutboxRow] = []
+        self.deleted: dict[str, Held] = {}
 
 
 class Draft:
@@ -68,6 +70,22 @@ class Draft:
         held.recent[-1].append(event)
         held.seen += fingerprint(event)
 
+    def delete(self, holding: Holding, held: Held) -> None:
+        """Note that the item's attributes must be forgotten, wherever its events are kept."""
+        self._part(holding).deleted[held.key] = held
+
+    @property
+    def deleted(self) -> list[tuple[Holding, str]]:
+        """The items whose attributes must be forgotten, of those that are still ours."""
+        return [(holding, key) for holding, part in self._parts.items() if not holding.lost for key in part.deleted]
+
+    def forget(self, holding: Holding, key: str, events: list[Event]) -> None:
+        """Keep *events*, without their attributes, in place of all that is kept of an item."""
+        part = self._part(holding)
+        part.events[key] = [bare(event) for event in events]
+        held = part.deleted[key]
+        held.recent = [[bare(event) for event in some] for some in held.recent]
+
     def publish(self, holding: Holding, held: Held, output: Output) -> None:
         """Put a breach event into the outbox; where the record would be too large for a topic, with less in it."""
         headers = breach_headers(
@@ -91,6 +109,7 @@ class Draft:
         moves: list[Move] = []
         items: list[ItemRow] = []
         history: list[HistoryRow] = []
+        rewritten: list[HistoryRow] = []
         outbox: list[OutboxRow] = []
         free: dict[int, int] = {}
         live = [(holding, part) for holding, part in self._parts.items() if not holding.lost]
@@ -98,14 +117,17 @@ class Draft:
             number, revision = holding.partition, holding.revision
             moves.append(_move(holding))
             items += [_item_row(number, revision, held) for held in part.touched.values()]
-            history += [HistoryRow(number, key, revision, _PACK.encode(events)) for key, events in part.events.items()]
+            for key, events in part.events.items():
+                row = HistoryRow(number, key, revision, _PACK.encode(events))
+                (rewritten if key in part.deleted else history).append(row)
             outbox += part.outbox
             free[number] = holding.outbox_position + 1
             # Should the database refuse some of its items, their events become dead letters in their stead.
             holding.outbox_position += sum(map(len, part.events.values()))
             holding.revision += 1
         pinned = [held for part in self._parts.values() for held in part.touched.values()]
-        return WriteSet(tuple(moves), tuple(items), tuple(history), tuple(outbox), free), pinned
+        frozen = WriteSet(tuple(moves), tuple(items), tuple(history), tuple(outbox), free, tuple(rewritten))
+        return frozen, pinned
 
     def _part(self, holding: Holding) -> _Part:
         part = self._parts.get(holding)

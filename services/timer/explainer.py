@@ -12,7 +12,8 @@ from services.timer.lease_store import LeaseStore
 from services.timer.policy_versions import PolicyVersions
 from services.timer.query_store import QueryStore
 from shared.db import Database
-from shared.events import Event, Instant
+from shared.errors import Refused
+from shared.events import DELETIONS, Event, Instant
 from shared.kafka.producer import partition_of
 
 _EVENTS: Final = msgspec.msgpack.Decoder(list[Event])
@@ -39,10 +40,13 @@ class Explainer:
 
         Raises:
             Unavailable: the database did not answer, or no policies are registered.
+            Refused: the item was deleted, and what is kept of its events does not explain it.
         """
         events = await self._history(key)
         if not events:
             return None
+        if any(event.type in DELETIONS for event in events):
+            raise Refused(f"{key} was deleted, and its attributes with it: its clocks cannot be explained any more")
         if at is None:
             at = await self._leases.now()
         async with self._turn:

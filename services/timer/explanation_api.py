@@ -10,6 +10,7 @@ from services.timer.explainer import Explainer
 from services.timer.explanation_model import ExplanationView
 from services.timer.explanation_view import explanation_view, page
 from shared.db import Database
+from shared.errors import Refused
 from shared.events import Kind
 from shared.web import ProblemError, asked_instant
 
@@ -31,7 +32,10 @@ def explanation_router(database: Database) -> APIRouter:
         """Why the clocks of an item are as they are: policies, spans, due times, and the events that made them so."""
         key = f"{tenant}/{kind}/{item_id}"
         as_of, begins = asked_instant("at", at), asked_instant("since", since)
-        found = await explainer.explain(key, as_of)
+        try:
+            found = await explainer.explain(key, as_of)
+        except Refused as exc:
+            raise ProblemError(410, str(exc)) from exc
         if found is None:
             raise ProblemError(404, f"There is no item {key}.")
         return explanation_view(found, page(found, begins, limit))

@@ -21,10 +21,11 @@ from services.timer.item import EMPTY, ItemState
 from services.timer.move import move, open_cycles
 from services.timer.rulebook import Rulebook
 from services.timer.rules import measured
+from services.timer.scrubbing import scrubbed
 from services.timer.snapshots import remembering
 from services.timer.step import Step
 from services.timer.terms import hold
-from shared.events import Event
+from shared.events import DELETIONS, Event
 
 __all__ = ["EMPTY", "ItemState", "apply", "distinct", "follows", "refold", "steps"]
 
@@ -42,11 +43,14 @@ def apply(state: ItemState, event: Event, rulebook: Rulebook, *, untracked: tupl
 
     What ran out strictly before the event's time breaches first, then come the patch of the attributes, what the
     event starts and stops, and last terms and pauses under the new attributes. A recount brings *untracked*: what only
-    the item's history tells of its open cycles.
+    the item's history tells of its open cycles. A deletion takes the item's attributes away, and nothing that follows
+    it changes the item.
 
     Raises:
         KeyError: a clock is pinned to a version of the policies that *rulebook* does not have.
     """
+    if state.deleted is not None:
+        return changed(state, order=max(state.order or event.order, event.order))
     if event.snapshot is not None and state.stage == "unknown":
         return first_seen(state, event, rulebook, _stepped)
     return _stepped(state, event, rulebook, untracked)
@@ -99,7 +103,11 @@ def _stepped(state: ItemState, event: Event, rulebook: Rulebook, untracked: tupl
     if event.recount is not None and event.recount.policy_version is not None:
         move(step, event.recount.policy_version, untracked)
     result = step.result()
-    return result if result.stage != "unknown" else changed(result, early=remembering(state, event))
+    if result.stage == "unknown":
+        return changed(result, early=remembering(state, event))
+    if result.stage == "final" and event.type in DELETIONS:
+        return scrubbed(result, event)
+    return result
 
 
 def _untracked(before: list[Event], recount: Event, rulebook: Rulebook) -> tuple[Cycle, ...]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from services.timer import fold, ledger
+from services.timer.burial import bare_record
 from services.timer.draft import Draft
 from services.timer.evidence import Evidence
 from services.timer.histories import Items, held_of, known_events
 from services.timer.holdings import Deadline, Held, Holding, Holdings, fingerprint
-from services.timer.ledger import Firing, Output
+from services.timer.ledger import Firing
 from services.timer.rulebook import Rulebook
-from services.timer.tally import count
+from services.timer.scrubbing import bare, is_repeat, is_too_late, scrubbed
+from services.timer.telling import Teller
 from services.timer.write_set import WriteSet
 from shared.deadletters import dead_letter
 from shared.errors import BadRecord
-from shared.events import SECOND, Event, Instant, Topics
+from shared.events import DELETIONS, SECOND, Event, Instant, Topics
 from shared.kafka.connection import Record
 from shared.metrics import Metrics
 from shared.recounts import decode_event
@@ -67,6 +68,7 @@ class Timer:
         self._now = now
         self._metrics = metrics
         self._keep_items = keep_items
+        self._teller = Teller(holdings, metrics, rulebook=rulebook, now=now)
         self._draft = Draft(topics.breaches)
         self._late: dict[Holding, list[Arrival]] = {}  # events of the open write set that came out of order, or again
 
@@ -105,17 +107,18 @@ class Timer:
             if not holding.lost:
                 firing = Firing(evidence.through, self._now(), evidence.late_possible, self._rulebook().calendar_data)
                 for key in keys:
-                    self._fire(holding, key, firing)
+                    self._teller.fire(self._draft, holding, key, firing)
             await asyncio.sleep(0)  # let leases be renewed, however much is due
         await self.close()
 
     async def close(self) -> None:
         """Correct what late evidence contradicts, freeze the write set and hand it to the lane."""
         await self._fold_late()
+        await self._forget_deleted()
         begun = self._now()
         draft, self._draft = self._draft, Draft(self._topics.breaches)
         for holding, held in draft.touched:
-            self._settle(draft, holding, held)
+            self._teller.settle(draft, holding, held)
         write_set, pinned = draft.freeze()
         if write_set.moves:
             begun = self._took("freeze", begun)
@@ -170,26 +173,32 @@ class Timer:
 
     def _fold_again(self, holding: Holding, arrival: Arrival, known: list[Event]) -> None:
         event = arrival.event
-        identity = (event.source, event.id)
-        if any((other.source, other.id) == identity and other.order <= event.order for other in known):
+        held = holding.items[event.item]
+        if is_repeat(held.state, event, known):
             self._metrics.events_folded.labels(outcome="repeated").inc()
+            return
+        if is_too_late(held.state, event):
+            error = BadRecord("too_late", "expected an event from after the deletion of its item", "time")
+            self._bury(holding, bare_record(arrival.record, event), error)
             return
         if not self._knows(event):
             error = BadRecord("invalid", "expected a version that is registered", "data.policy_version")
             self._bury(holding, arrival.record, error)
             return
         known.append(event)
-        held = holding.items[event.item]
-        # One that follows after all had another's fingerprint, or came behind a late one of the same batch.
-        history = known if self._is_stale(held) or not fold.follows(held.state, event) else None
+        # One that follows after all had another's fingerprint, or came behind a late one of the same batch. What comes
+        # after a deletion changes nothing in any order, and what is kept of a deleted item cannot be folded.
+        is_in_place = fold.follows(held.state, event) and not self._is_stale(held)
+        history = None if is_in_place or held.state.deleted is not None else known
         self._apply(holding, held, arrival, history)
         self._metrics.events_folded.labels(outcome="late").inc()
 
     def _apply(self, holding: Holding, held: Held, arrival: Arrival, history: list[Event] | None = None) -> None:
         """One step, or with *history* the whole fold again. A failure sets the item aside; the others go on."""
         self._draft.touch(holding, held)
+        was_deleted = held.state.deleted is not None
         if held.quarantined:
-            self._bury(holding, arrival.record, BadRecord("quarantined", "an earlier event of the item failed"))
+            self._set_aside(holding, held, arrival, "an earlier event of the item failed")
             return
         try:
             if history is None:
@@ -199,17 +208,40 @@ class Timer:
         except Exception as exc:  # a bug of ours, in one item's history
             log.exception("folding failed, the item is quarantined", item=held.key, event_id=arrival.event.id)
             held.quarantined = True
-            self._bury(holding, arrival.record, BadRecord("quarantined", repr(exc)))
+            self._set_aside(holding, held, arrival, repr(exc))
             return
-        self._draft.remember(holding, held, arrival.event)
+        if held.state.deleted is None:
+            self._draft.remember(holding, held, arrival.event)
+            return
+        self._draft.remember(holding, held, bare(arrival.event))
+        if not was_deleted:
+            self._draft.delete(holding, held)
+
+    def _set_aside(self, holding: Holding, held: Held, arrival: Arrival, why: str) -> None:
+        """Bury an event that cannot be folded; a deletion takes the attributes away all the same."""
+        event, record = arrival
+        if event.type in DELETIONS and held.state.deleted is None:
+            held.state = scrubbed(held.state, event)
+            self._draft.delete(holding, held)
+        if held.state.deleted is not None:
+            record = bare_record(record, event)
+        self._bury(holding, record, BadRecord("quarantined", why))
+
+    async def _forget_deleted(self) -> None:
+        """Keep of the events of the items that were just deleted only what tells repeats of them."""
+        wanted = self._draft.deleted
+        if wanted:
+            known = await known_events(self._items, wanted)
+            for holding, key in wanted:
+                self._draft.forget(holding, key, fold.distinct(known[holding.partition, key]))
 
     def _refold(self, held: Held, history: list[Event]) -> None:
         before, held.state = held.state, fold.refold(history, self._rulebook())
         held.retired = ledger.retired(held.key, before, held.state, held.retired)
 
     def _is_stale(self, held: Held) -> bool:
-        """Whether the item was folded under other exclusions than hold now."""
-        return held.state.exclusions != self._rulebook().exclusions_revision
+        """Whether the item was folded under other exclusions than hold now; a deleted one cannot be folded again."""
+        return held.state.exclusions != self._rulebook().exclusions_revision and held.state.deleted is None
 
     def _knows(self, event: Event) -> bool:
         """Whether the version to which the event moves clocks, if it does, is known to this process."""
@@ -229,43 +261,11 @@ class Timer:
             self._draft.touch(holding, held)
             try:
                 self._refold(held, known[holding.partition, held.key])
+                if held.state.deleted is not None:
+                    self._draft.delete(holding, held)
             except Exception:  # a bug of ours, in one item's history
                 log.exception("folding failed, the item is quarantined", item=held.key)
                 held.quarantined = True
-
-    def _fire(self, holding: Holding, key: str, firing: Firing) -> None:
-        held = holding.items.get(key)
-        if held is None or held.next_due is None or held.next_due >= firing.evidence_through:
-            self._metrics.fired.labels(outcome="stale").inc()
-            return
-        if held.quarantined:  # an event of it could not be folded, and may be what the deadline waited for
-            firing = replace(firing, late_evidence_possible=True)
-        held.next_due = None  # its entry is used up; what is due next gets one when the write set closes
-        held.ledger, outputs = ledger.outputs(key, held.state, held.ledger, firing)
-        self._draft.touch(holding, held)
-        self._draft.size += 1
-        for output in outputs:
-            self._publish(self._draft, holding, held, output, detected_at=firing.detected_at)
-        self._metrics.fired.labels(outcome="fired").inc()
-
-    def _settle(self, draft: Draft, holding: Holding, held: Held) -> None:
-        """Publish the corrections that are owed at once, and note when the item is due next."""
-        if ledger.contradicted(held.state, held.ledger):
-            through, data = held.ledger.evidence_through, self._rulebook().calendar_data
-            firing = Firing(through, self._now(), late_evidence_possible=False, calendar_data=data)
-            held.ledger, outputs = ledger.outputs(held.key, held.state, held.ledger, firing)
-            for output in outputs:
-                self._publish(draft, holding, held, output, detected_at=firing.detected_at)
-        holding.recount(held)
-        due = ledger.next_due(held.state, held.ledger)
-        if due != held.next_due:
-            held.next_due = due
-            if due is not None:
-                self._holdings.add_deadline(due, holding.partition, held.key)
-
-    def _publish(self, draft: Draft, holding: Holding, held: Held, output: Output, *, detected_at: Instant) -> None:
-        draft.publish(holding, held, output)
-        count(self._metrics, output, detected_at)
 
     # --- what both need ---
 

@@ -32,6 +32,7 @@ class ItemState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     early: tuple[Event, ...] = ()  # what happened before the item was known to be created, without attributes
     waiting: tuple[Cycle, ...] = ()  # what began while the item was over, and counts once it is reopened
     begun: tuple[str, ...] = ()  # the metrics that have had their only cycle
+    deleted: Order | None = None  # of the deletion that took its attributes away, for ever
 
 
 EMPTY: Final = ItemState()

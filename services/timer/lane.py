@@ -169,4 +169,5 @@ def _only(write_set: WriteSet, partitions: set[int]) -> WriteSet:
         items=tuple(row for row in write_set.items if row.partition in partitions),
         history=tuple(row for row in write_set.history if row.partition in partitions),
         outbox=tuple(row for row in write_set.outbox if row.partition in partitions),
+        rewritten=tuple(row for row in write_set.rewritten if row.partition in partitions),
     )

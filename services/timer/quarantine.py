@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from services.timer.burial import folded_record
 from services.timer.write_set import HistoryRow, OutboxRow, WriteSet, pack_headers
-from shared.cloudevents import encode_record
 from shared.db import BadData
 from shared.deadletters import dead_letter
 from shared.errors import BadRecord
-from shared.events import Event, Headers, Topics
+from shared.events import Event, Topics
 
 _EVENTS: Final = msgspec.msgpack.Decoder(list[Event])
 REASON: Final = "the database refuses what the item would become"
@@ -69,10 +69,11 @@ async def _without(tables: Tries, write_set: WriteSet, name: Name, topics: Topic
     """The write set with the item quarantined in it; without it where not even that is taken."""
     mine = _only(write_set, {name})
     others = _others(write_set, name)
-    set_apart = replace(mine, items=tuple(row._replace(quarantined=True) for row in mine.items), history=())
+    items = tuple(row._replace(quarantined=True) for row in mine.items)
+    set_apart = replace(mine, items=items, history=(), rewritten=())
     letters_before = tuple(row for row in mine.outbox if row.topic == topics.deadletters)
     kept = set_apart if await _fits(tables, set_apart) else WriteSet((), outbox=letters_before)
-    letters = _letters(mine.history, write_set.free[name[0]], topics)
+    letters = _letters(mine.history + mine.rewritten, write_set.free[name[0]], topics)
     return replace(
         others,
         items=others.items + kept.items,
@@ -85,27 +86,13 @@ def _letters(history: tuple[HistoryRow, ...], first: int, topics: Topics) -> tup
     rows: list[OutboxRow] = []
     for kept in history:
         for event in _EVENTS.decode(kept.events):
-            key, value, headers = encode_record(event)
-            record = _Folded(topics.events, kept.partition, event.time // 1000, key, value, headers)
+            record = folded_record(event, topics.events, kept.partition)
             letter = dead_letter(record, BadRecord("quarantined", REASON), stage="timer")
             packed = pack_headers(letter.headers)
             rows.append(
                 OutboxRow(kept.partition, first + len(rows), topics.deadletters, letter.key, packed, letter.value)
             )
     return tuple(rows)
-
-
-@dataclass
-class _Folded:
-    """The record of an event that was folded; where exactly it was read is no longer known."""
-
-    topic: str
-    partition: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    offset: int = -1
 
 
 async def _fits(tables: Tries, write_set: WriteSet) -> bool:
@@ -123,6 +110,7 @@ def _only(write_set: WriteSet, names: Collection[Name]) -> WriteSet:
         tuple(row for row in write_set.items if (row.partition, row.key) in names),
         tuple(row for row in write_set.history if (row.partition, row.key) in names),
         tuple(row for row in write_set.outbox if (row.partition, row.key) in keys),
+        rewritten=tuple(row for row in write_set.rewritten if (row.partition, row.key) in names),
     )
 
 
@@ -133,6 +121,7 @@ def _others(write_set: WriteSet, name: Name) -> WriteSet:
         items=tuple(row for row in write_set.items if row not in mine.items),
         history=tuple(row for row in write_set.history if row not in mine.history),
         outbox=tuple(row for row in write_set.outbox if row not in mine.outbox),
+        rewritten=tuple(row for row in write_set.rewritten if row not in mine.rewritten),
     )
 
 

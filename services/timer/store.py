@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple
 
-from services.timer.write_set import ItemRow, Move, OutboxRow, WriteSet
+from services.timer.write_set import ItemRow, OutboxRow, WriteSet
 from shared.db import Database
 from shared.errors import Fenced
 from shared.events import Instant
@@ -71,6 +71,10 @@ SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint
 ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excluded.ledger,
     next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined,
     seen = excluded.seen, revision = excluded.revision, retired = excluded.retired
+"""
+_FORGET = """
+DELETE FROM timer.history h USING unnest($1::int[], $2::text[]) AS k(partition, key)
+WHERE h.partition = k.partition AND h.key = k.key
 """
 _SMALL: Final = 200  # rows up to which one statement is quicker than staging by COPY and merging
 
@@ -243,8 +247,10 @@ class TimerStore:
 
 async def _write_rows(connection: Any, write_set: WriteSet) -> None:
     await _write_items(connection, write_set.items)
-    if write_set.history:
-        await connection.copy_records_to_table("history", records=write_set.history, schema_name="timer")
+    if write_set.rewritten:
+        await connection.execute(_FORGET, *_columns([row[:2] for row in write_set.rewritten], 2))
+    if history := write_set.history + write_set.rewritten:
+        await connection.copy_records_to_table("history", records=history, schema_name="timer")
     if write_set.outbox:
         await connection.copy_records_to_table(
             "outbox", records=write_set.outbox, columns=OutboxRow._fields, schema_name="timer"
@@ -262,7 +268,7 @@ async def _write_items(connection: Any, items: Sequence[ItemRow]) -> None:
     await connection.execute(_MERGE)
 
 
-def _columns(rows: Sequence[ItemRow] | Sequence[Move], width: int) -> list[list[Any]]:
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 

@@ -61,7 +61,8 @@ class ItemView(BaseModel):
 
     item: str
     stage: str  # unknown until it is created, open, over (resolved, closed, ended), final (merged, deleted, spam)
-    attributes: dict[str, Any]
+    attributes: dict[str, Any]  # none once the item was deleted
+    deleted_at: str | None
     last_event_at: str | None
     published: int  # events on the breach topic
     quarantined: bool
@@ -75,6 +76,7 @@ def item_view(key: str, state: bytes, ledger: bytes, *, quarantined: bool) -> It
         item=key,
         stage=facts.stage,
         attributes=facts.attributes,
+        deleted_at=rfc3339(facts.deleted[0]) if facts.deleted else None,
         last_event_at=rfc3339(facts.order[0]) if facts.order else None,
         published=told.sequence,
         quarantined=quarantined,

@@ -68,6 +68,7 @@ class WriteSet:
     outbox: tuple[OutboxRow, ...] = ()
     # partition -> the first of the outbox positions that stay free behind it, one for each event in it
     free: Mapping[int, int] = field(default_factory=dict)
+    rewritten: tuple[HistoryRow, ...] = ()  # each in place of all history rows that its item had
 
     @property
     def expected(self) -> Mapping[int, tuple[int, int]]:

@@ -309,6 +309,20 @@ async def test_deadlines_are_found_up_to_the_horizon(twin: Twin) -> None:
     assert await twin.store.deadlines([1], 20) == []
 
 
+async def test_a_history_that_is_rewritten_takes_the_place_of_all_that_was_there(twin: Twin) -> None:
+    await twin.owned()
+    for revision in range(2):
+        await twin.store.write(write_set(A, B, revision=revision))
+    rows = write_set(A, revision=2)
+    anew = tuple(row._replace(events=b"anew") for row in rows.history)
+    rows = replace(rows, history=(), rewritten=anew)
+    await twin.store.try_out(rows)
+    assert len(await twin.store.histories([(0, A)])) == 2
+    await twin.store.write(rows)
+    assert [events for _, _, events in await twin.store.histories([(0, A)])] == [b"anew"]
+    assert len(await twin.store.histories([(0, B)])) == 2
+
+
 async def test_histories_come_in_the_order_in_which_they_were_written(twin: Twin) -> None:
     await twin.owned()
     for revision in range(3):
