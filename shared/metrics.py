@@ -1,7 +1,9 @@
-"""Every metric of the system in one list. Labels are closed sets, never an id; units stand in the names."""
+"""Every metric of the system in one list. Labels are closed or bounded sets, never an id; units stand in the names."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -10,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 DELAYS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
 AGES: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 1800, 3600, 86400)
 POLICY_LABELS: Final = 50  # policies beyond these are counted together as `other`
+SOURCE_LABELS: Final = 50  # sources beyond these are not shown
 
 
 class Metrics:
@@ -54,6 +57,14 @@ class Metrics:
         self.epoch = self._gauge(
             "sla_partition_epoch", "The epoch under which this process owns a partition.", "partition"
         )
+        self.source_heard = self._gauge(
+            "sla_source_last_event_timestamp_seconds",
+            "When the last new event of a source arrived; shown by the process that watches the sources.",
+            *("tenant", "source"),
+        )
+        self.source_silent = self._gauge(
+            "sla_source_silent", "1 while a source is silent and that was told.", "tenant", "source"
+        )
         self.fenced = self._counter("sla_fenced", "Partitions let go because another process owns them.", "service")
         self.outbox_pending = self._gauge("sla_outbox_pending_records", "Committed events that are not published yet.")
         self.outbox_oldest = self._gauge(
@@ -96,6 +107,17 @@ class Metrics:
             self._policies.add(policy)
             return policy
         return "other"
+
+    def show_sources(self, sources: Mapping[tuple[str, str], tuple[float, bool]]) -> None:
+        """Show of each source, `(tenant, source)`, when it was heard last, and whether it is silent.
+
+        Of more than SOURCE_LABELS the first ones are shown.
+        """
+        for gauge in (self.source_heard, self.source_silent):
+            gauge.clear()  # what another process shows now would stand here for ever
+        for (tenant, source), (heard_s, is_silent) in islice(sources.items(), SOURCE_LABELS):
+            self.source_heard.labels(tenant=tenant, source=source).set(heard_s)
+            self.source_silent.labels(tenant=tenant, source=source).set(is_silent)
 
     def exposition(self) -> bytes:
         """All metrics in the Prometheus text format."""

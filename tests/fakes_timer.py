@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.timer.store import Lease
-from services.timer.write_set import HistoryRow, ItemRow, OutboxRow, WriteSet
+from services.timer.write_set import HearingRow, HistoryRow, ItemRow, OutboxRow, SourceRow, WriteSet
 from shared.db import BadData
 from shared.errors import Fenced, PlazoError, TooLarge, Unavailable
 from shared.events import SECOND, Instant
@@ -62,6 +62,9 @@ class Tables:
         self.items: dict[tuple[int, str], ItemRow] = {}
         self.history: list[HistoryRow] = []
         self.outbox: dict[tuple[int, int], OutboxRow] = {}
+        self.heard: dict[tuple[int, str, str], Instant] = {}
+        self.sources: dict[tuple[int, str, str], SourceRow] = {}
+        self.hearings: dict[int, HearingRow] = {}
 
 
 class FakeLeases:
@@ -156,6 +159,11 @@ class FakeStore:
         self._tables.history[:] = [row for row in self._tables.history if (row.partition, row.key) not in rewritten]
         self._tables.history.extend(write_set.history + write_set.rewritten)
         self._tables.outbox.update({(row.partition, row.position): row for row in write_set.outbox})
+        for partition, tenant, source, at in write_set.heard:
+            key = (partition, tenant, source)
+            self._tables.heard[key] = max(at, self._tables.heard.get(key, at))
+        self._tables.sources.update({row[:3]: row for row in write_set.sources})
+        self._tables.hearings.update({row.partition: row for row in write_set.hearings})
         self.written.append(write_set)
         self._answer(fails=trouble == "unanswered")
 

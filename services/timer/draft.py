@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from services.timer import ledger
-from services.timer.holdings import Held, Holding, fingerprint
+from services.timer.holdings import SOURCES_MOST, Held, Holding, SourceName, fingerprint
 from services.timer.ledger import Output
 from services.timer.scrubbing import bare
 from services.timer.view import STATE_BITS
-from services.timer.write_set import HistoryRow, ItemRow, Move, OutboxRow, WriteSet, pack_headers
-from shared.events import BreachEvent, Event, Headers
-from shared.kafka.connection import MAX_RECORD_BYTES
+from services.timer.write_set import (
+    HeardRow,
+    HearingRow,
+    HistoryRow,
+    ItemRow,
+    Move,
+    OutboxRow,
+    SourceRow,
+    WriteSet,
+    pack_headers,
+)
+from shared.events import SECOND, BreachEvent, Event, Headers, Instant
+from shared.kafka.connection import MAX_RECORD_BYTES, Record
 from shared.published import breach_headers
 
 SHORT_BYTES: Final = 1_000  # an attribute up to which is kept where others are left out
@@ -26,13 +36,16 @@ _JSON = msgspec.json.Encoder()
 class _Part:
     """What is drafted of one holding: it is dropped with it, though the same partition may be held again by then."""
 
-    __slots__ = ("deleted", "events", "outbox", "touched")
+    __slots__ = ("deleted", "events", "heard", "hearings", "outbox", "sources", "touched")
 
     def __init__(self) -> None:
         self.touched: dict[str, Held] = {}
         self.events: dict[str, list[Event]] = {}
         self.outbox: list[OutboxRow] = []
         self.deleted: dict[str, Held] = {}
+        self.heard: dict[SourceName, Instant] = {}
+        self.sources: list[SourceRow] = []
+        self.hearings: list[HearingRow] = []
 
 
 class Draft:
@@ -86,6 +99,26 @@ class Draft:
         held = part.deleted[key]
         held.recent = [[bare(event) for event in some] for some in held.recent]
 
+    def hear(self, holding: Holding, arrivals: Iterable[tuple[Event, Record]]) -> None:
+        """Note of which sources something new arrived, and when, to the second; what Plazo itself writes is no source.
+
+        Of more than SOURCES_MOST the ones that are new are passed over.
+        """
+        latest = {(event.tenant, event.source): record.timestamp for event, record in arrivals if not event.recount}
+        for name, at_ms in latest.items():
+            second = at_ms // 1000 * SECOND
+            before = holding.heard.get(name)
+            if second > before if before is not None else len(holding.heard) < SOURCES_MOST:
+                holding.heard[name] = self._part(holding).heard[name] = second
+
+    def keep(self, holding: Holding, row: SourceRow | HearingRow) -> None:
+        """Store what is known of a source, or of when everything could be heard."""
+        part = self._part(holding)
+        if isinstance(row, SourceRow):
+            part.sources.append(row)
+        else:
+            part.hearings.append(row)
+
     def publish(self, holding: Holding, held: Held, output: Output) -> None:
         """Put a breach event into the outbox; where the record would be too large for a topic, with less in it."""
         headers = breach_headers(
@@ -112,6 +145,7 @@ class Draft:
         rewritten: list[HistoryRow] = []
         outbox: list[OutboxRow] = []
         free: dict[int, int] = {}
+        heard: list[HeardRow] = []
         live = [(holding, part) for holding, part in self._parts.items() if not holding.lost]
         for holding, part in sorted(live, key=lambda pair: pair[0].partition):
             number, revision = holding.partition, holding.revision
@@ -121,12 +155,23 @@ class Draft:
                 row = HistoryRow(number, key, revision, _PACK.encode(events))
                 (rewritten if key in part.deleted else history).append(row)
             outbox += part.outbox
+            heard += [HeardRow(number, *name, at) for name, at in part.heard.items()]
             free[number] = holding.outbox_position + 1
             # Should the database refuse some of its items, their events become dead letters in their stead.
             holding.outbox_position += sum(map(len, part.events.values()))
             holding.revision += 1
         pinned = [held for part in self._parts.values() for held in part.touched.values()]
-        frozen = WriteSet(tuple(moves), tuple(items), tuple(history), tuple(outbox), free, tuple(rewritten))
+        frozen = WriteSet(
+            tuple(moves),
+            tuple(items),
+            tuple(history),
+            tuple(outbox),
+            free,
+            tuple(rewritten),
+            tuple(heard),
+            tuple(row for _, part in live for row in part.sources),
+            tuple(row for _, part in live for row in part.hearings),
+        )
         return frozen, pinned
 
     def _part(self, holding: Holding) -> _Part:

@@ -84,11 +84,15 @@ class Timer:
         begun = self._took("decode", begun)
         await self._load(holding, {arrival.event.item for arrival in arrivals})
         begun = self._took("load", begun)
-        late = [arrival for arrival in arrivals if not self._fold(holding, arrival)]
+        fresh: list[Arrival] = []
+        late: list[Arrival] = []
+        for arrival in arrivals:
+            (fresh if self._fold(holding, arrival) else late).append(arrival)
+        self._draft.hear(holding, fresh)
         self._took("fold", begun)
         if late:
             self._late.setdefault(holding, []).extend(late)
-        self._metrics.events_folded.labels(outcome="folded").inc(len(arrivals) - len(late))
+        self._metrics.events_folded.labels(outcome="folded").inc(len(fresh))
         holding.next_offset = records[-1].offset + 1
         self._draft.advance(holding)
         self._draft.size += len(records)
@@ -186,6 +190,7 @@ class Timer:
             self._bury(holding, arrival.record, error)
             return
         known.append(event)
+        self._draft.hear(holding, [arrival])
         # One that follows after all had another's fingerprint, or came behind a late one of the same batch. What comes
         # after a deletion changes nothing in any order, and what is kept of a deleted item cannot be folded.
         is_in_place = fold.follows(held.state, event) and not self._is_stale(held)

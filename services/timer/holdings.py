@@ -19,7 +19,9 @@ from services.timer.ledger import Ledger, told_clocks
 from shared.events import Event, Instant
 
 Deadline = tuple[Instant, int, str]  # when, partition, key of the item
+SourceName = tuple[str, str]  # tenant, source
 KINDS: Final = ("ticket", "chat", "call")
+SOURCES_MOST: Final = 1_000  # sources of a partition that are remembered: of a flood of names the rest is passed over
 
 
 class Held:
@@ -89,6 +91,7 @@ class Holding:
         self.complete = False  # every item of the partition is in memory: an unknown key is a new item
         self.item_count = 0
         self.open_clocks: Counter[str] = Counter()  # "state/severity" -> count
+        self.heard: dict[SourceName, Instant] = {}  # when each source was heard here, by what is in a write set
         self.lost = False  # set once another process may own the partition
 
     def use(self, held: Held) -> None:

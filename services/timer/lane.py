@@ -170,4 +170,7 @@ def _only(write_set: WriteSet, partitions: set[int]) -> WriteSet:
         history=tuple(row for row in write_set.history if row.partition in partitions),
         outbox=tuple(row for row in write_set.outbox if row.partition in partitions),
         rewritten=tuple(row for row in write_set.rewritten if row.partition in partitions),
+        heard=tuple(row for row in write_set.heard if row.partition in partitions),
+        sources=tuple(row for row in write_set.sources if row.partition in partitions),
+        hearings=tuple(row for row in write_set.hearings if row.partition in partitions),
     )

@@ -11,6 +11,7 @@ import structlog
 from fastapi import APIRouter
 
 from services.timer.api import router
+from services.timer.completeness import Completeness
 from services.timer.evidence import Gate
 from services.timer.feed import Feed
 from services.timer.handlers import Timer
@@ -24,6 +25,8 @@ from services.timer.policies import Policies
 from services.timer.relay import Relay
 from services.timer.report import Report
 from services.timer.settings import Settings
+from services.timer.source_store import SourceStore
+from services.timer.sources import Sources
 from services.timer.store import TimerStore
 from services.timer.timekeeping import Timekeeper
 from services.timer.turns import Turns
@@ -126,6 +129,17 @@ class TimerService:
             )
             for kind in KINDS
         ]
+        self._sources = Sources(
+            holdings=self._holdings,
+            rows=SourceStore(self.database),
+            proof=Completeness(gate, self._leases, now),
+            between=self._turns.between,
+            lane=self._lane,
+            rulebook=self._policies.rulebook,
+            topic=settings.topics.breaches,
+            now=now,
+            metrics=self._metrics,
+        )
         self._report = Report(
             self._holdings, self._relay, self._store, self._offsets, events_topic, now=now, metrics=self._metrics
         )
@@ -193,6 +207,7 @@ class TimerService:
                     # What these ask of brokers that are away is not waited for.
                     unless(stop, every(self._feed.round, stop)),
                     unless(stop, every(self._report.round, stop)),
+                    unless(stop, every(partial(self._sources.round, stop), stop)),
                     unless(stop, every(self._show_offsets, stop)),
                     unless(stop, every(self._watch_topics, stop)),
                     reload_on_change(self._settings.policies, self._policies.reload, signals, metrics=self._metrics),

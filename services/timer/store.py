@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple
 
+from services.timer.source_store import write_sources
 from services.timer.write_set import ItemRow, OutboxRow, WriteSet
 from shared.db import Database
 from shared.errors import Fenced
@@ -255,6 +256,7 @@ async def _write_rows(connection: Any, write_set: WriteSet) -> None:
         await connection.copy_records_to_table(
             "outbox", records=write_set.outbox, columns=OutboxRow._fields, schema_name="timer"
         )
+    await write_sources(connection, write_set)
 
 
 async def _write_items(connection: Any, items: Sequence[ItemRow]) -> None:

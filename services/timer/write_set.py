@@ -58,6 +58,35 @@ class Move(NamedTuple):
     open_clocks: str  # JSON
 
 
+class HeardRow(NamedTuple):
+    """When something new of a source last arrived on a partition, in the order of the table's columns."""
+
+    partition: int
+    tenant: str
+    source: str
+    heard_at: Instant
+
+
+class SourceRow(NamedTuple):
+    """The habits of a source, in the order of the table's columns."""
+
+    partition: int  # in whose outbox its silences go
+    tenant: str
+    source: str
+    since: Instant
+    latest: Instant
+    minutes: bytes  # a bit for each minute, the lowest first
+    reported: Instant | None  # the `latest` after which a silence was published last
+
+
+class HearingRow(NamedTuple):
+    """When everything could be heard, in the order of the table's columns."""
+
+    partition: int
+    through: Instant
+    breaks: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class WriteSet:
     """Rows and moves that are written together or not at all."""
@@ -69,6 +98,9 @@ class WriteSet:
     # partition -> the first of the outbox positions that stay free behind it, one for each event in it
     free: Mapping[int, int] = field(default_factory=dict)
     rewritten: tuple[HistoryRow, ...] = ()  # each in place of all history rows that its item had
+    heard: tuple[HeardRow, ...] = ()
+    sources: tuple[SourceRow, ...] = ()
+    hearings: tuple[HearingRow, ...] = ()
 
     @property
     def expected(self) -> Mapping[int, tuple[int, int]]:

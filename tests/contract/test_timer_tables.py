@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from services.timer.lease_store import LeaseStore
+from services.timer.source_store import Heard, SourceStore
 from services.timer.store import Lease, TimerStore
-from services.timer.write_set import WriteSet
+from services.timer.write_set import HeardRow, HearingRow, SourceRow, WriteSet
 from shared.db import BadData, Database
 from shared.errors import Fenced, Unavailable
 from shared.events import SECOND
 from tests.factories import item_row, move, outbox_row, write_set
+from tests.fakes_sources import FakeSources
 from tests.fakes_timer import FakeLeases, FakeStore, Tables, Time
 
 A, B = "default/ticket/a", "default/ticket/b"
@@ -28,6 +30,7 @@ class Twin:
 
     leases: Any
     store: Any
+    sources: Any
 
     async def expire(self) -> None:
         """Let the time of a lease pass."""
@@ -51,7 +54,7 @@ class InMemory(Twin):
     def __init__(self) -> None:
         self.time = Time()
         tables = Tables(self.time)
-        super().__init__(FakeLeases(tables), FakeStore(tables))
+        super().__init__(FakeLeases(tables), FakeStore(tables), FakeSources(tables))
         self.store.refuses = {UNSTORABLE}
 
     async def expire(self) -> None:
@@ -63,7 +66,7 @@ class InPostgres(Twin):
     """The real ones."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(LeaseStore(database), TimerStore(database))
+        super().__init__(LeaseStore(database), TimerStore(database), SourceStore(database))
         self.database = database
 
     async def expire(self) -> None:
@@ -80,7 +83,10 @@ class InPostgres(Twin):
             await connection.execute(statement)
 
 
-TABLES = "timer.lease, timer.member, timer.item, timer.history, timer.outbox, timer.installation, timer.policy_version"
+TABLES = (
+    "timer.lease, timer.member, timer.item, timer.history, timer.outbox, timer.installation, timer.policy_version,"
+    " timer.heard, timer.source, timer.hearing"
+)
 
 
 @pytest.fixture(params=["in memory", "PostgreSQL"])
@@ -373,3 +379,55 @@ async def test_a_database_that_is_away_is_unavailable(twin: Twin) -> None:
         await twin.store.standing([0])
     if isinstance(twin, InPostgres):
         await away.close()
+
+
+# --- sources ---
+
+
+async def test_a_source_was_heard_when_any_partition_heard_it_last(twin: Twin) -> None:
+    await twin.owned(partition=0)
+    await twin.owned(partition=1)
+    first = (HeardRow(0, "default", "/a", 10), HeardRow(1, "default", "/a", 30), HeardRow(1, "acme", "/a", 5))
+    await twin.store.write(WriteSet((move(0), move(1)), heard=first))
+    assert sorted(await twin.sources.heard()) == [Heard("acme", "/a", 5), Heard("default", "/a", 30)]
+    # A clock of a producer may be behind: what was heard is not unheard.
+    await twin.store.write(WriteSet((move(1, revision=1),), heard=(HeardRow(1, "default", "/a", 20),)))
+    assert sorted(await twin.sources.heard()) == [Heard("acme", "/a", 5), Heard("default", "/a", 30)]
+
+
+async def test_what_is_known_of_sources_is_stored_and_overwritten(twin: Twin) -> None:
+    await twin.owned()
+    assert await twin.sources.sources(0) == []
+    assert await twin.sources.hearing(0) is None
+    rows = (SourceRow(0, "default", "/a", 1, 2, b"\x01", None), SourceRow(0, "acme", "/a", 1, 3, b"", 3))
+    await twin.store.write(WriteSet((move(),), sources=rows, hearings=(HearingRow(0, 10, b"x"),)))
+    assert sorted(await twin.sources.sources(0)) == sorted(rows)
+    later = SourceRow(0, "default", "/a", 2, 9, b"\x03", 9)
+    await twin.store.write(WriteSet((move(revision=1),), sources=(later,), hearings=(HearingRow(0, 20, b"y"),)))
+    assert sorted(await twin.sources.sources(0)) == sorted((later, rows[1]))
+    assert await twin.sources.hearing(0) == HearingRow(0, 20, b"y")
+    assert await twin.sources.sources(1) == []
+
+
+async def test_nothing_of_sources_is_written_by_who_lost_the_partition(twin: Twin) -> None:
+    await twin.owned()
+    with pytest.raises(Fenced):
+        await twin.store.write(WriteSet((move(epoch=7),), heard=(HeardRow(0, "default", "/a", 10),)))
+    assert await twin.sources.heard() == []
+
+
+async def test_sources_that_were_not_heard_for_long_are_forgotten(twin: Twin) -> None:
+    await twin.owned()
+    heard = (HeardRow(0, "default", "/a", 10), HeardRow(0, "default", "/b", 20))
+    known = (SourceRow(0, "default", "/a", 1, 10, b"", None), SourceRow(0, "default", "/b", 1, 20, b"", None))
+    await twin.store.write(WriteSet((move(),), heard=heard, sources=known))
+    await twin.sources.forget(20)
+    assert await twin.sources.heard() == [Heard("default", "/b", 20)]
+    assert await twin.sources.sources(0) == [known[1]]
+
+
+async def test_a_source_with_the_longest_name_can_be_stored(twin: Twin) -> None:
+    await twin.owned()
+    longest = HeardRow(0, "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 128, "\N{SLIGHTLY SMILING FACE}" * 512, 10)
+    await twin.store.write(WriteSet((move(),), heard=(longest,)))
+    assert await twin.sources.heard() == [Heard(*longest[1:])]

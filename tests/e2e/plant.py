@@ -14,6 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.ports import free_port
+from shared.breach_records import SILENCE, SilenceRecord, decode_published
 from shared.db import Database
 from shared.events import BreachEvent, ClockState
 from shared.kafka.connection import Connection, Outgoing
@@ -126,8 +127,17 @@ class Plant:
             return not await connection.fetchval("SELECT count(*) FROM timer.lease WHERE told_below < revision")
 
     async def published(self) -> list[Published]:
-        """Everything on the breach topic, in order per partition."""
-        return [_published(record.headers, record.value) for record in await self._read("sla.breaches.v1")]
+        """Everything on the breach topic that is about clocks, in order per partition."""
+        records = await self._read("sla.breaches.v1")
+        return [_published(record.headers, record.value) for record in records if _type_of(record) != SILENCE]
+
+    async def silences(self) -> list[SilenceRecord]:
+        """What the breach topic tells of sources, without repeats: these have the same id and say the same."""
+        records = [record for record in await self._read("sla.breaches.v1") if _type_of(record) == SILENCE]
+        found = [decode_published(record.headers, record.value) for record in records]
+        distinct = {record.id: record for record in found if isinstance(record, SilenceRecord)}
+        assert all(record == distinct[record.id] for record in found)
+        return list(distinct.values())
 
     async def clocks(self) -> dict[str, ClockState]:
         """clock id -> its present state, as a reader of the compacted topic finds it."""
@@ -159,6 +169,11 @@ class Plant:
             return found
         finally:
             await consumer.stop()
+
+
+def _type_of(record: Any) -> str:
+    kind: str = dict(record.headers)["ce_type"].decode()
+    return kind
 
 
 def _published(headers: Iterable[tuple[str, bytes]], value: bytes) -> Published:

@@ -69,6 +69,7 @@ class Desk:
             keep_items=keep_items,
         )
         self.offset = 0
+        self.arrived_ms = 1_767_600_000_500
 
     async def look(self) -> None:
         """Learn of the versions that were registered meanwhile."""
@@ -121,7 +122,7 @@ class Desk:
         found: list[Record] = []
         for each in events:
             key, value, headers = encode_event(each)
-            found.append(FakeRecord(value, headers, "sla.events.v1", 0, self.offset, key=key))
+            found.append(FakeRecord(value, headers, "sla.events.v1", 0, self.offset, self.arrived_ms, key))
             self.offset += 1
         return found
 
@@ -476,3 +477,18 @@ def assert_consistent(desk: Desk, events: list[Event], rules: Rulebook) -> None:
     for held in desk.holding.items.values():
         assert held.state == stored[held.key].state
         assert held.pins == 0
+
+
+# --- sources ---
+
+
+async def test_what_is_new_of_a_source_is_heard_to_the_second_and_what_is_repeated_is_not() -> None:
+    desk = Desk()
+    await desk.write(event("09:00 created"), event("10:00 updated source=/pbx id=2"))
+    assert desk.tables.heard == {(0, "default", name): 1_767_600_000_000_000 for name in ("/desk", "/pbx")}
+    desk.arrived_ms += 60_000
+    await desk.write(event("10:00 updated source=/pbx id=2"))  # again
+    assert desk.tables.heard[0, "default", "/pbx"] == 1_767_600_000_000_000
+    await desk.write(event("09:30 updated source=/pbx id=3"))  # out of order is new all the same
+    assert desk.tables.heard[0, "default", "/pbx"] == 1_767_600_060_000_000
+    assert desk.tables.heard[0, "default", "/desk"] == 1_767_600_000_000_000
