@@ -23,7 +23,7 @@ import typer
 from shared.errors import BadDocument, PlazoError
 from shared.version import VERSION
 
-COMMANDS: Final = {  # name, which is the module's name too -> what it does, for the list of commands
+COMMANDS: Final = {  # name, which is the module's name too (with _ for -) -> what it does, for the list of commands
     "run": "Run the whole system on this machine, until Ctrl-C.",
     "tail": "Show breaches, warnings and corrections as they are published.",
     "doctor": "Look at everything that Plazo depends on; each is ok, or it says what to do.",
@@ -32,6 +32,7 @@ COMMANDS: Final = {  # name, which is the module's name too -> what it does, for
     "backtest": "Run recorded events through policies: what each clock would have done.",
     "explain": "Explain every clock of an item: what counted, what did not, and why it is due when it is due.",
     "replay": "Send recorded events to an upstream topic again, at their own pace, faster, or at once.",
+    "migrate-policies": "Show what another version of the policies would change for open clocks, and change it.",
     "migrate": "Bring the database to this version and create the topics that are missing.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",
     "timer": "Run the timer: the clocks of every item, and what happens to them.",
@@ -52,7 +53,7 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_anywhere)
     for name, purpose in COMMANDS.items():
         if name in arguments[:1]:
-            import_module(f"services.cli.{name}").register(app)
+            import_module(f"services.cli.{name.replace('-', '_')}").register(app)
         else:
             app.command(name, help=purpose, short_help=purpose)(_no_options)
     return app

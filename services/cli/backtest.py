@@ -105,8 +105,9 @@ def _instant(text: str) -> Instant:
 
 def _arrivals(path: Path, field: str, until: Instant) -> list[Arrival]:
     arrivals = [
-        Arrival(_arrived_at(line, field, path, number), decode_line(line, path, number))
+        Arrival(_arrived_at(line, field, path, number), event)
         for number, line in read_lines(path)
+        if (event := decode_line(line, path, number)).recount is None
     ]
     return sorted((each for each in arrivals if each.at <= until), key=attrgetter("at"))
 
@@ -133,9 +134,9 @@ def shown(row: Row) -> dict[str, Any]:
         "due_at": _time(row.due_at),
         "stopped_at": _time(row.stopped_at),
         "breached_at": _time(row.breached_at),
-        "target_s": _seconds(row.target),
-        "elapsed_s": _seconds(row.elapsed),
-        "paused_s": _seconds(row.paused),
+        "target_s": seconds(row.target),
+        "elapsed_s": seconds(row.elapsed),
+        "paused_s": seconds(row.paused),
     }
 
 
@@ -143,7 +144,8 @@ def _time(at: Instant | None) -> str | None:
     return None if at is None else rfc3339(at)
 
 
-def _seconds(span: Span) -> int | float:
+def seconds(span: Span) -> int | float:
+    """A span in seconds, whole where it is."""
     return span // SECOND if span % SECOND == 0 else span / SECOND
 
 
@@ -154,10 +156,11 @@ def _write_jsonl(rows: list[Row], sink: TextIO) -> None:
 def _write_csv(rows: list[Row], sink: TextIO) -> None:
     writer = csv.DictWriter(sink, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _harmless(value) for name, value in shown(row).items()} for row in rows)
+    writer.writerows({name: harmless(value) for name, value in shown(row).items()} for row in rows)
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
+    """A value as a cell of a spreadsheet, which shows it and never runs it."""
     # A spreadsheet would run a text that begins like a formula.
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 

@@ -31,11 +31,15 @@ def read_texts(path: Path) -> dict[str, str]:
 def read_events(path: Path) -> Iterator[Event]:
     """The events of a JSON Lines file of structured CloudEvents, gzip allowed, in the order of the file.
 
+    Recounts are left out: they name versions of the policies that a file does not have.
+
     Raises:
         BadDocument: the file cannot be read, or a line is no event; names line and field.
     """
     for number, line in read_lines(path):
-        yield decode_line(line, path, number)
+        event = decode_line(line, path, number)
+        if event.recount is None:
+            yield event
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -163,7 +163,12 @@ def _checked(path: Path) -> Recording:
 def _times(path: Path, problems: list[Problem]) -> Iterator[Instant]:
     for number, line in read_lines(path):
         try:
-            yield decode_line(line, path, number).time
+            event = decode_line(line, path, number)
+            if event.recount is not None:
+                problems.append(
+                    Problem(str(path), number, "type", f"{event.type} is written by Plazo alone: leave it out")
+                )
+            yield event.time
         except BadDocument as exc:
             problems += exc.problems
 

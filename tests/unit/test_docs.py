@@ -112,7 +112,7 @@ _MAKE: Final = set(re.findall(r"\$\((\w+)\)", (ROOT / "Makefile").read_text()))
 
 
 def test_a_command_that_is_named_exists() -> None:
-    named = set(re.findall(r"\./plazo ([a-z]+)", text_of(PAGES)))
+    named = set(re.findall(r"\./plazo ([a-z-]+)", text_of(PAGES)))
     assert named == COMMANDS.keys()
 
 
