@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from uuid import UUID
 
 import pytest
@@ -81,7 +82,9 @@ def test_a_cycle_that_nobody_measures_follows_the_version_without_a_clock() -> N
 def other_exclusions(text: str) -> Rulebook:
     """OLD under other exclusions: the very same version counts as if its text were another."""
     counted = two(text, text).versions[0][1]
-    same = type(counted)(two(OLD, NEW).versions[0][1].version, counted.policies, counted.calendars)
+    same = type(counted)(
+        two(OLD, NEW).versions[0][1].version, counted.policies, counted.calendars, metrics=counted.metrics
+    )
     return Rulebook(((0, same),), exclusions_revision="r2")
 
 
@@ -171,10 +174,18 @@ class TestLaws:
         after = fold.refold([*known, recounted(decided, item)], rules)
         _, outputs = ledger.outputs(item, after, told, Firing(decided.at, decided.at))
         found = foreseen(decided, item, state, known, rules).changes
-        assert sorted(output.event.metric for output in outputs if output.type == "sla.clock.breached.v1") == sorted(
-            change.after.metric for change in found if change.effect == "breaches" and change.after is not None
-        )
-        assert not [output for output in outputs if output.type == "sla.breach.retracted.v1"]
+        # An event of the very instant can come behind the migration, and breach a clock with it under other terms.
+        published = Counter((output.type, output.event.metric) for output in outputs)
+        for event_type, effects in (
+            ("sla.clock.breached.v1", ("breaches", "breaches_otherwise")),
+            ("sla.breach.retracted.v1", ("taken_back", "breaches_otherwise")),
+        ):
+            expected = Counter(
+                (event_type, clock.metric)
+                for each in found
+                if each.effect in effects and (clock := each.after or each.before) is not None
+            )
+            assert Counter({each: n for each, n in published.items() if each[0] == event_type}) == expected
 
     @LAW
     @given(histories(), st.sampled_from(RULEBOOKS))
