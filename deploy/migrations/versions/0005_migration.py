@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0004_migration"
-down_revision = "0003_calendar_data"
+revision = "0005_migration"
+down_revision = "0004_sources"
 
 UPGRADE = """
 CREATE TABLE timer.migration (
