@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.timer.clock import Clock
@@ -66,10 +66,15 @@ def event_name(event: Event) -> str:
 
 
 def _told(happening: Happening, lines: list[str]) -> Chapter:
+    event = happening.event
     changes = [f"{name}: {shown(before)} → {shown(after)}" for name, before, after in happening.changes]
-    return Chapter(
-        happening.event.time, (event_name(happening.event), *([", ".join(changes)] if changes else []), *lines)
-    )
+    told = [event_name(event), *_decided(event), *([", ".join(changes)] if changes else []), *lines]
+    return Chapter(event.time, tuple(told))
+
+
+def _decided(event: Event) -> Iterator[str]:
+    if event.recount is not None:
+        yield printable(f"by {event.recount.by or 'nobody named'}: {event.recount.reason or 'no reason given'}")
 
 
 def _line(clock: Clock, milestone: Milestone) -> str:
@@ -84,7 +89,7 @@ def _words(clock: Clock, milestone: Milestone) -> Iterator[str]:
         case "covered" if now is not None:
             yield f"is measured from now on: {_promised(now)}"
         case "terms changed" if now is not None and milestone.was is not None:
-            yield f"gets other terms: {_promised(now)}, instead of {_promised(milestone.was)}"
+            yield _changed(milestone.was, now)
         case "warned":
             yield f"warns ({milestone.label})"
         case "breached":
@@ -95,6 +100,12 @@ def _words(clock: Clock, milestone: Milestone) -> Iterator[str]:
             yield _PLAIN[other]
     if milestone.what in ("breached", "met", "abandoned", "cancelled") and milestone.elapsed is not None:
         yield f"after {span(milestone.elapsed)}"
+
+
+def _changed(was: Promise, now: Promise) -> str:
+    if now == replace(was, version=now.version):
+        return f"moves to version {now.version}, which promises the same"
+    return f"gets other terms: {_promised(now)}, instead of {_promised(was)}"
 
 
 def _promised(terms: Promise) -> str:

@@ -40,7 +40,9 @@ class Account:
     def __init__(
         self, hours: BusinessHours, pause_when: Conditions, gaps: Sequence[Gap], known: Sequence[Known]
     ) -> None:
-        """Of a clock in *hours* whose item was over in *gaps*, and had the attributes *known*; the oldest first."""
+        """Of a clock in *hours* whose item was over in *gaps*, and had the attributes *known*; the oldest first.
+
+        The first attributes that are known count for all time before."""
         self.hours = hours
         self._pause_when = pause_when
         self._gaps = gaps
@@ -57,8 +59,7 @@ class Account:
         place = bisect_right(self._gaps, at, key=_AT) - 1
         if place >= 0 and at < self._gaps[place][1]:
             return "the item is over"
-        place = bisect_right(self._known, at, key=_AT) - 1
-        attributes = self._known[place][1] if place >= 0 else {}
+        attributes = self._known[max(bisect_right(self._known, at, key=_AT) - 1, 0)][1]
         held = [str(condition) for condition in conditions(self._pause_when, attributes) if condition.holds]
         return ", ".join(held) or None
 

@@ -131,7 +131,9 @@ class _Watch:
         self._events[event.source, event.id] = event
         changes = tuple(_changes(before.attributes, after.attributes, self._reads))
         self._happenings.append(Happening(event, changes, after.stage))
-        if changes or not self._known:
+        if before.stage == "unknown":
+            self._known = [(event.time, after.attributes)]  # as if they had held ever since: so does the fold count
+        elif changes:
             self._known.append((event.time, after.attributes))
         for place, clock in enumerate(after.clocks):
             old = before.clocks[place] if place < len(before.clocks) else None
@@ -150,11 +152,9 @@ class _Watch:
         life = self._lives[place]
         begun_by = self._events.get((clock.source, clock.event_id), event)
         life.milestones += milestones(old, clock, event, begun_by=begun_by)
+        life.stretches = _continued(life.stretches, clock) or self._counted_anew(clock, event)
         if old is None or terms_differ(old, clock):
-            life.stretches = self._counted_anew(clock, event)
             life.decisions.append(self._decision(clock))
-        else:
-            life.stretches = _continued(life.stretches, clock)
 
     def _counted_anew(self, clock: Clock, event: Event) -> list[Stretch]:
         kept = [*clock.past, present(clock)]
@@ -205,7 +205,10 @@ def _changes(
             yield name, old, new
 
 
-def _continued(noted: list[Stretch], clock: Clock) -> list[Stretch]:
-    """The stretches of a clock after an event that did not count it anew."""
+def _continued(noted: list[Stretch], clock: Clock) -> list[Stretch] | None:
+    """The stretches of a clock after an event; None where they do not continue those before, as it was counted anew."""
     kept = [*clock.past, present(clock)]
-    return [*noted, *kept[kept.index(noted[-1]) + 1 :]]
+    for place in range(len(kept), 0, -1):
+        if noted[-1:] == kept[place - 1 : place] and noted[-place:] == kept[:place]:
+            return [*noted, *kept[place:]]
+    return None

@@ -33,10 +33,19 @@ class ChangeView(BaseModel):
     after: Any
 
 
+class RecountView(BaseModel):
+    """What a person decided about the item: to move its open clocks to a version, or to count it again."""
+
+    policy_version: str | None
+    reason: str
+    by: str
+
+
 class HappeningView(BaseModel):
     """An event of the item, with those of the attributes that policies read that it changed."""
 
     event: EventView
+    recount: RecountView | None
     changes: list[ChangeView]
     stage: str = Field(description="Of the item afterwards: unknown, open, over or final.")
 

@@ -29,6 +29,7 @@ from services.timer.explanation_model import (
     HappeningView,
     MilestoneView,
     PromiseView,
+    RecountView,
     Seconds,
     SpanView,
     UnmeasuredView,
@@ -214,7 +215,9 @@ def _condition(found: Condition) -> ConditionView:
 
 def _happening(found: Happening) -> HappeningView:
     changes = [ChangeView(attribute=name, before=before, after=after) for name, before, after in found.changes]
-    return HappeningView(event=_event(found.event), changes=changes, stage=found.stage)
+    said = found.event.recount
+    recount = None if said is None else RecountView(policy_version=said.policy_version, reason=said.reason, by=said.by)
+    return HappeningView(event=_event(found.event), recount=recount, changes=changes, stage=found.stage)
 
 
 def _event(found: Event) -> EventView:

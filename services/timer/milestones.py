@@ -95,15 +95,15 @@ def _cause(at: Instant, event: Event | None) -> Event | None:
 
 
 def _turned(before: Clock | None, after: Clock, event: Event) -> Iterator[Milestone]:
-    was_over = before is not None and before.stopped_at is not None
-    if was_over and (after.stopped_at is None or after.gaps != before.gaps):  # type: ignore[union-attr]  # was_over
+    had_ended = before is not None and before.stopped_at is not None
+    is_taken_up = before is not None and had_ended and (after.stopped_at is None or after.gaps != before.gaps)
+    if is_taken_up:
         yield Milestone(event.time, "taken up", event, after.elapsed)
-    phase = "running" if before is None or was_over else before.phase
-    if after.stopped_at is not None:
-        if before is None or before.stopped_at is None:
-            yield Milestone(event.time, after.phase, event, after.elapsed)  # type: ignore[arg-type]  # it ended
-    elif after.phase != phase:
+    phase = "running" if before is None or had_ended else before.phase
+    if after.stopped_at is None and after.phase != phase:
         yield Milestone(event.time, "paused" if after.phase == "paused" else "resumed", event, after.elapsed)
+    elif after.stopped_at is not None and (is_taken_up or not had_ended):
+        yield Milestone(event.time, after.phase, event, after.elapsed)  # type: ignore[arg-type]  # it ended
 
 
 def _terms(clock: Clock) -> tuple[str, str, Span, str, str]:

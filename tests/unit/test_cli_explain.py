@@ -7,21 +7,25 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from services.__main__ import command_line
 from services.cli.explained import explained
+from services.cli.story import chapters
 from services.timer.explanation import explain
 from services.timer.rulebook import Rulebook
 from shared.errors import BadDocument
+from shared.events import Recount
 from tests.documentation import DOCS, ROOT, examples
 from tests.histories import at, history, rulebook
 
 POLICIES = ROOT / "deploy" / "local" / "policies.yaml"
 EVENTS = DOCS / "examples" / "events.jsonl"
 FILES = ("--policies", str(POLICIES), "--events", str(EVENTS), "--at", "2026-01-08T00:00:00Z")
+ITEM = "default/ticket/1"
 OFFICE = """
 - name: office
   applies_to: {kind: ticket}
@@ -39,7 +43,7 @@ def told(story: str, until: str, *, width: int, rules: str = OFFICE) -> str:
     """The explanation of a history as a terminal of some width shows it."""
     console = Console(width=width, highlight=False, file=io.StringIO())
     with console.capture() as capture:
-        console.print(explained(explain("default/ticket/1", history(story), rulebook(rules), at(until))))
+        console.print(explained(explain(ITEM, history(story), rulebook(rules), at(until))))
     return plain(capture.get())
 
 
@@ -213,8 +217,30 @@ def test_what_an_item_carries_does_not_reach_the_terminal_s_controls() -> None:
     assert r"status: – → \x1b[31m" in shown
 
 
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        (
+            OFFICE.replace("40h", "20h"),
+            "gets other terms: 20h by office in office, due Wed 2026-01-07 13:00:00, instead",
+        ),
+        # The same promise, from another version.
+        (OFFICE + "  rank: 1\n", "moves to version"),
+    ],
+)
+def test_what_a_person_decided_about_an_item_is_told_with_the_reason(later: str, expected: str) -> None:
+    first, second = rulebook(OFFICE).versions[0][1], rulebook(later).versions[0][1]
+    rules = Rulebook(((0, first), (at("10:00"), second)))
+    (created,) = history("09:00 created")
+    decided = Recount(second.version, "a new contract", "ana")
+    moved = msgspec.structs.replace(created, time=at("11:00"), id="m", type="ticket.recounted", recount=decided)
+    told = chapters(explain(ITEM, [created, moved], rules, at("12:00")))[-1].lines
+    assert told[:2] == ("ticket.recounted m (/desk)", "by ana: a new contract")
+    assert f"- resolution#1 {expected}" in told[2]
+
+
 def test_rulebooks_of_several_versions_are_explained_by_the_pinned_one() -> None:
     first, second = rulebook(OFFICE), rulebook(OFFICE.replace("40h", "20h"))
     rules = Rulebook((first.versions[0], (at("10:00"), second.versions[0][1])))
-    found = explain("default/ticket/1", history("09:00 created"), rules, at("12:00"))
+    found = explain(ITEM, history("09:00 created"), rules, at("12:00"))
     assert found.clocks[0].derivation.target == 40 * 3600 * 1_000_000

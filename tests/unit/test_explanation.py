@@ -29,13 +29,17 @@ PLAIN = rulebook("""
 
 
 FLIPS = ((10, "pending"), (11, "open"), (12, "on_hold"), (13, "open"), (14, "pending"), (15, "open"))
-RECOUNTED = """
+LONG = """
 - name: p
   applies_to: {}
-  calendar: office
+  calendar: {default: office, by: {priority: {urgent: always}}}
   targets: {resolution: {within: 900h, by: {priority: {urgent: 800h}}}}
   pause_when: {status: [pending, on_hold]}
 """
+TURNS = (
+    *("updated status=pending", "updated status=open", "updated status=on_hold", "updated status=open") * 3,
+    *("updated priority=urgent", "updated priority=low", "resolved", "reopened status=open", "reopened status=pending"),
+)
 
 
 def explained(story: str, rules: Rulebook = PLAIN, until: str = "+28 00:00") -> Explanation:
@@ -93,6 +97,10 @@ class TestSpans:
             "13:00–14:00 running 1:00",
         ]
 
+    def test_what_a_late_first_snapshot_shows_holds_since_the_creation_that_it_names(self) -> None:
+        story = "10:00 snapshot status=pending created_at=09:00"
+        assert spans(the_clock(story, until="11:00")) == ["09:00–11:00 paused 2:00 (status is pending)"]
+
     def test_a_clock_that_ends_at_its_start_has_none(self) -> None:
         rules = rulebook("- {name: p, applies_to: {}, calendar: always, targets: {assignment: 1h}}")
         assert spans(the_clock("09:00 created assignee=ann", rules)) == []
@@ -105,11 +113,11 @@ class TestSpans:
         assert clock.spans[0].start == at("09:00")
 
     def test_they_are_also_shown_of_a_clock_that_was_counted_anew(self) -> None:
-        flips = [f"+{day} {hour:02}:00 updated status={status}" for day in range(10) for hour, status in FLIPS]
-        live = the_clock("09:00 created priority=urgent\n" + "\n".join(flips), until="+11 00:00")
-        late = "\n".join(["09:00 created", *flips, "+10 23:00 updated priority=urgent"])
-        rules = rulebook(RECOUNTED)
-        clock = the_clock(late, rules, until="+11 00:00")
+        flips = "\n".join(f"+{day} {hour:02}:00 updated status={status}" for day in range(10) for hour, status in FLIPS)
+        live = the_clock(f"09:00 created priority=urgent\n{flips}", rulebook(LONG), until="+11 00:00")
+        late = f"09:00 created\n{flips}\n+10 23:00 updated priority=urgent"
+        clock = the_clock(late, rulebook(LONG), until="+11 00:00")
+        assert [each.what for each in clock.milestones][-1] == "terms changed"
         assert len(clock.clock.past) == STRETCHES_KEPT
         assert spans(clock) == spans(live)
 
@@ -261,3 +269,15 @@ class TestLaws:
             (mine,) = [each for each in decided if each.policy == story.clock.policy]
             assert mine.outcome == ("beside" if story.clock.beside else "won")
             assert mine.target == story.clock.target
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(st.sampled_from(TURNS), min_size=80, max_size=88), st.sampled_from(("recompute", "keep")))
+    def test_also_lives_longer_than_the_item_keeps_are_told_whole(self, turns: list[str], on_change: str) -> None:
+        rules = rulebook(f"{LONG}  on_change: {on_change}\n")
+        story = "\n".join(["00:00 created", *(f"+{n // 8} {n % 8 + 9:02}:30 {turn}" for n, turn in enumerate(turns))])
+        until = "+11 00:00"
+        for clock in explained(story, rules, until).clocks:
+            end = at(until) if clock.clock.stopped_at is None else clock.clock.stopped_at
+            assert all(before.end == after.start for before, after in pairwise(clock.spans))
+            assert (clock.spans[0].start, clock.spans[-1].end) == (clock.clock.started_at, end)
+            assert (total(clock.spans, "running"), total(clock.spans, "paused")) == (clock.elapsed, clock.paused)
