@@ -34,6 +34,9 @@ class Metrics:
             "sla_ingest_event_age_seconds", "Time from an event's own time until it was forwarded.", "source",
             buckets=AGES,
         )  # fmt: skip
+        self.unmapped_statuses = self._counter(
+            "sla_ingest_unmapped_statuses", "Events with a status that no table maps to a category.", "system"
+        )
         self.dead_letters = self._counter(
             "sla_dlq_messages", "Records put on the dead-letter topic.", "stage", "reason"
         )

@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from services.__main__ import COMMANDS
 from services.ingest.settings import Settings as IngestSettings
+from services.ingest.status_file import built_in
 from services.notifier.settings import Settings as NotifierSettings
 from services.timer.settings import Settings as TimerSettings
 from shared.configuration import CommonSettings
@@ -150,6 +151,18 @@ def _commands() -> str:
     return _table("command | what it does", [[f"`./plazo {name}`", text] for name, text in COMMANDS.items()])
 
 
+def _statuses() -> str:
+    rows = []
+    for system in built_in().systems:
+        meanings: dict[str, list[str]] = {}
+        for name, category in system.statuses.items():
+            if name != category:
+                meanings.setdefault(category, []).append(f"`{name}`")
+        told = "; ".join(f"{category}: {', '.join(names)}" for category, names in meanings.items())
+        rows.append([f"`{system.name}`", ", ".join(f"`{source}`" for source in system.sources), told])
+    return _table("system | its sources | what its names mean", rows)
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "settings of every service": lambda: _settings(CommonSettings),
     "settings of ingest": lambda: _settings(IngestSettings, CommonSettings.model_fields),
@@ -157,6 +170,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "settings of the notifier": lambda: _settings(NotifierSettings, CommonSettings.model_fields),
     "metrics": _metrics,
     "topics": _topics,
+    "statuses": _statuses,
     "make targets": _targets,
     "commands": _commands,
 }

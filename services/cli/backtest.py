@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.files import decode_line, read_events, read_lines, read_texts
+from services.cli.statuses import StatusesOption, status_table
+from services.ingest.statuses import StatusTable
 from services.timer.backtest import Arrival, Row, published, published_of, run
 from services.timer.ledger import Output
 from services.timer.policy_file import load
@@ -57,6 +59,7 @@ def backtest(  # noqa: PLR0913, PLR0917 # one argument for each option of the co
         typer.Option(help="The field with the time at which each event became known, like data.arrived_at."),
     ] = None,
     outputs: Annotated[Path | None, typer.Option(help="Where to write what would have been published.")] = None,
+    statuses: StatusesOption = None,
 ) -> None:
     """Run recorded events through policies: what each clock would have done.
 
@@ -70,9 +73,10 @@ def backtest(  # noqa: PLR0913, PLR0917 # one argument for each option of the co
     """
     end = _instant(until)
     rulebook = Rulebook(((0, load(read_texts(policies))),))
+    table = status_table(statuses)
     with _without_collecting():
-        arrivals = None if arrival is None else _arrivals(events, arrival, end)
-        known = list(read_events(events)) if arrivals is None else [each.event for each in arrivals]
+        arrivals = None if arrival is None else _arrivals(events, arrival, end, table)
+        known = list(read_events(events, table)) if arrivals is None else [each.event for each in arrivals]
         _FORMATS[form](run(known, rulebook, end), sys.stdout)
         if arrivals is not None or outputs is not None:
             told = _published(known, rulebook, end) if arrivals is None else published_of(arrivals, rulebook, end)
@@ -103,9 +107,9 @@ def _instant(text: str) -> Instant:
         raise typer.BadParameter(str(exc), param_hint="--until") from exc
 
 
-def _arrivals(path: Path, field: str, until: Instant) -> list[Arrival]:
+def _arrivals(path: Path, field: str, until: Instant, table: StatusTable) -> list[Arrival]:
     arrivals = [
-        Arrival(_arrived_at(line, field, path, number), event)
+        Arrival(_arrived_at(line, field, path, number), table.mapped(event))
         for number, line in read_lines(path)
         if (event := decode_line(line, path, number)).recount is None
     ]

@@ -19,7 +19,9 @@ from services.cli.explained import explained
 from services.cli.files import read_events, read_texts
 from services.cli.running import load_here
 from services.cli.settings import DatabaseSettings
+from services.cli.statuses import StatusesOption, status_table
 from services.cli.story import name_of
+from services.ingest.statuses import StatusTable
 from services.timer.explainer import Explainer
 from services.timer.explanation import Explanation, explain
 from services.timer.explanation_view import explanation_view
@@ -57,6 +59,7 @@ def explain_item(  # noqa: PLR0913, PLR0917 # one argument for each option of th
     policies: Annotated[
         Path | None, typer.Option(help="With --events: a policy file, or a folder of them that make one set.")
     ] = None,
+    statuses: StatusesOption = None,
     clock: Annotated[
         str | None, typer.Option(help="Only the clocks of this metric, or one of them: METRIC or METRIC#CYCLE.")
     ] = None,
@@ -75,7 +78,7 @@ def explain_item(  # noqa: PLR0913, PLR0917 # one argument for each option of th
         raise typer.BadParameter("--events and --policies belong together")
     instant_asked = None if at is None else _instant(at)
     if events is not None and policies is not None:
-        found = _from_files(item, events, policies, instant_asked)
+        found = _from_files(item, events, policies, at=instant_asked, table=status_table(statuses))
     else:
         found = asyncio.run(_from_database(item, instant_asked))
     _FORMATS[form](found if clock is None else _only(found, clock), sys.stdout)
@@ -96,11 +99,11 @@ def _instant(text: str) -> Instant:
         raise typer.BadParameter(str(exc), param_hint="--at") from exc
 
 
-def _from_files(item: str, events: Path, policies: Path, at: Instant | None) -> Explanation:
+def _from_files(item: str, events: Path, policies: Path, *, at: Instant | None, table: StatusTable) -> Explanation:
     rulebook = Rulebook(((0, load(read_texts(policies))),))
     keys = _keys(item)
     histories: dict[str, list[Event]] = defaultdict(list)
-    for event in read_events(events):
+    for event in read_events(events, table):
         if event.item in keys or event.subject == item:
             histories[event.item].append(event)
     if len(histories) != 1:

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from services.ingest.status_file import built_in
+from services.ingest.statuses import StatusTable
 from shared.errors import BadDocument, BadRecord, Problem
 from shared.events import Event
 from shared.recounts import decode_recorded
@@ -28,18 +30,20 @@ def read_texts(path: Path) -> dict[str, str]:
     return {str(file): read_text(file) for file in files}
 
 
-def read_events(path: Path) -> Iterator[Event]:
+def read_events(path: Path, statuses: StatusTable | None = None) -> Iterator[Event]:
     """The events of a JSON Lines file of structured CloudEvents, gzip allowed, in the order of the file.
 
-    Recounts are left out: they name versions of the policies that a file does not have.
+    Recounts are left out: they name versions of the policies that a file does not have. The others are as ingest would
+    forward them: *statuses* says what the status names of their sources mean, by default the built-in table.
 
     Raises:
         BadDocument: the file cannot be read, or a line is no event; names line and field.
     """
+    statuses = statuses or built_in()
     for number, line in read_lines(path):
         event = decode_line(line, path, number)
         if event.recount is None:
-            yield event
+            yield statuses.mapped(event)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:

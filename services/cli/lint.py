@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli.files import read_events, read_text, read_texts
+from services.cli.statuses import StatusesOption, status_table
 from services.notifier import routes_file
 from services.timer.policy_file import load
 from services.timer.policy_lint import Finding, coverage, findings
@@ -27,6 +28,7 @@ def lint(
         Path | None, typer.Option(help="Recorded events (JSON Lines, gzip allowed): which items no policy covers.")
     ] = None,
     routes: Annotated[Path | None, typer.Option(help="The notifier's routes and receivers, a notify.yaml.")] = None,
+    statuses: StatusesOption = None,
 ) -> None:
     """Check policy files and routes, and find what in them cannot be meant.
 
@@ -40,7 +42,7 @@ def lint(
         raise typer.BadParameter("expected --policies, --routes, or both")
     found: list[Finding | Problem] = []
     if policies is not None:
-        found += _policy_findings(policies, events)
+        found += _policy_findings(policies, events, statuses)
     if routes is not None:
         found += _route_findings(routes)
     for finding in found:
@@ -53,8 +55,8 @@ def _route_findings(path: Path) -> list[Problem]:
     return routes_file.findings(routes_file.parse(read_text(path), str(path)))
 
 
-def _policy_findings(path: Path, events: Path | None) -> list[Finding]:
+def _policy_findings(path: Path, events: Path | None, statuses: Path | None) -> list[Finding]:
     now = instant(datetime.now(UTC))
     policies = load(read_texts(path), now=now)
     found = findings(policies, now)
-    return found + (coverage(policies, read_events(events)) if events else [])
+    return found + (coverage(policies, read_events(events, status_table(statuses))) if events else [])

@@ -10,16 +10,20 @@ from typing import Final, Protocol
 import structlog
 
 from services.ingest.normalize import PART_HEADERS, Origin, Unusable, normalize
+from services.ingest.statuses import NO_STATUSES, StatusTable
 from shared.cloudevents import encode_record
 from shared.deadletters import Part, dead_letter
 from shared.errors import BadRecord
-from shared.events import SECOND, Instant, Span, Topics
+from shared.events import SECOND, Event, Instant, Span, Topics
 from shared.kafka.connection import Outgoing, Record
 from shared.metrics import Metrics
 
 STAGE: Final = "ingest"
 AGES_A_BATCH: Final = 16
 """Of how many events of a batch the age is measured, evenly spread: a histogram takes 2 µs for each."""
+
+TOLD_MOST: Final = 1_000
+"""Of so many status names that no table maps the log tells, each once: a source may make up ever new ones."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +45,7 @@ class _Tally:
 
     accepted: defaultdict[tuple[str, str], list[Instant]] = field(default_factory=lambda: defaultdict(list))
     refused: list[tuple[str, Record, Unusable]] = field(default_factory=list)
+    unmapped: Counter[str] = field(default_factory=Counter)  # by system
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Ingest:
     future_skew: Span
     metrics: Metrics
     now: Callable[[], Instant]
+    statuses: StatusTable = NO_STATUSES
+    told: set[tuple[str, str]] = field(default_factory=set)  # (source, status) that the log has named
 
     async def on_batch(self, records: Sequence[Record]) -> None:
         """Forward the events of *records*, in their order, and put what cannot be used on the dead letters.
@@ -79,12 +86,22 @@ class Ingest:
                 if isinstance(found, Unusable):
                     tally.refused.append((origin.format, record, found))
                     continue
-                key, value, headers = encode_record(found)
+                event = self.statuses.mapped(found)
+                key, value, headers = encode_record(event)
                 if len(value) > origin.largest:  # numbers such as 1e9 grow when they are written again
                     tally.refused.append((origin.format, record, Unusable(_too_large(origin))))
                     continue
-                tally.accepted[origin.format, found.kind].append(found.time)
+                tally.accepted[origin.format, event.kind].append(event.time)
+                if (system := self.statuses.unmapped(event)) is not None:
+                    self._note_unmapped(event, system, tally)
                 yield Outgoing(key, value, headers)
+
+    def _note_unmapped(self, event: Event, system: str, tally: _Tally) -> None:
+        tally.unmapped[system] += 1
+        name = (event.source, str(event.attributes["status"]))
+        if name not in self.told and len(self.told) < TOLD_MOST:
+            self.told.add(name)
+            log.warning("a status that no table maps passes through", source=name[0], status=name[1], system=system)
 
     def _count(self, tally: _Tally, now: Instant) -> None:
         for (source, kind), times in tally.accepted.items():
@@ -92,6 +109,8 @@ class Ingest:
             age = self.metrics.ingest_event_age.labels(source=source)
             for time in times[:: len(times) // AGES_A_BATCH + 1]:
                 age.observe(max(0, now - time) / SECOND)
+        for system, count in tally.unmapped.items():
+            self.metrics.unmapped_statuses.labels(system=system).inc(count)
         for source, _, _ in tally.refused:
             self.metrics.ingest_events.labels(source=source, kind="unknown", outcome="dead_letter").inc()
         self.metrics.heartbeat.labels(stage=STAGE).set(now / SECOND)

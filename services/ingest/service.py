@@ -37,7 +37,9 @@ class IngestService:
         # Each with a session of its own: a failure on one must not end what the other has under way.
         self._forwarding = Producer(settings.connection, "ingest")
         self._taking = Producer(settings.connection, "ingest-http")
-        self._ingest = Ingest(self._forwarding, settings.topics, origins, skew, metrics, now)
+        self._ingest = Ingest(
+            self._forwarding, settings.topics, origins, skew, metrics, now, statuses=settings.status_table()
+        )
         intake = settings.topics.intake
         self._door = Door(
             writer=self._taking,

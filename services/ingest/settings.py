@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from services.ingest.normalize import SOURCES, Origin
+from services.ingest.status_file import built_in, extended
+from services.ingest.statuses import StatusTable
 from shared.cloudevents import Tenancy
 from shared.configuration import CommonSettings, Upstream
+from shared.errors import BadDocument
 from shared.kafka.connection import MAX_RECORD_BYTES
 
 
@@ -38,6 +43,16 @@ class Settings(CommonSettings):
         5.0, gt=0, description="How long `POST /v1/events` waits for Kafka before it answers 503, in seconds."
     )
 
+    statuses: Path | None = Field(
+        None, description="A YAML file that adds to the table of what the status names of systems mean."
+    )
+
+    @field_validator("statuses")
+    @classmethod
+    def _status_names(cls, statuses: Path | None) -> Path | None:
+        _table(statuses)
+        return statuses
+
     @field_validator("upstream_topics")
     @classmethod
     def _can_be_read(cls, upstream_topics: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
@@ -50,7 +65,22 @@ class Settings(CommonSettings):
             raise ValueError(f"each topic once: {', '.join(repeated)}")
         return upstream_topics
 
+    def status_table(self) -> StatusTable:
+        """What status names mean."""
+        return _table(self.statuses)
+
     def origin(self, upstream: Upstream) -> Origin:
         """How the records of an upstream topic are read."""
         tenancy = Tenancy(upstream.tenant, upstream.trust_tenant)
         return Origin(upstream.format, tenancy, self.ingest_record_bytes)
+
+
+def _table(path: Path | None) -> StatusTable:
+    if path is None:
+        return built_in()
+    try:
+        return extended(path.read_text(encoding="utf-8-sig"), str(path))
+    except BadDocument as exc:
+        raise ValueError(str(exc)) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ValueError(f"{path} cannot be read: {exc}") from exc

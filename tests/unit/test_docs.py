@@ -15,6 +15,7 @@ from services.__main__ import COMMANDS
 from services.cli.settings import InstallationSettings
 from services.ingest.__main__ import build as build_ingest
 from services.ingest.settings import Settings as IngestSettings
+from services.ingest.status_file import extended
 from services.notifier import routes_file
 from services.notifier.api import router as notifier_router
 from services.notifier.receivers import Email, Receiver, Smtp, Webhook
@@ -123,6 +124,11 @@ def test_a_target_of_make_that_is_named_exists() -> None:
         - {pair for name in targets for pair in ((name, ""), ("", name))}
         == set()
     )
+
+
+def test_the_example_of_status_names_can_be_used() -> None:
+    (text,) = examples(EVENTS, "yaml", "statuses")
+    assert "our-desk" in {system.name for system in extended(text, "events.md").systems}
 
 
 def test_every_type_of_event_is_documented_and_no_other() -> None:

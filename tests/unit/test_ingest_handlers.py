@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from services.ingest.handlers import Ingest
 from services.ingest.normalize import Origin
+from services.ingest.status_file import built_in
 from shared.cloudevents import Tenancy, decode_record
 from shared.errors import Unavailable
 from shared.events import SECOND, Topics, parse_instant
@@ -159,3 +161,29 @@ async def test_what_became_of_the_records_is_counted(ingest: Ingest, metrics: Me
     total = value_of(metrics, "sla_ingest_event_age_seconds_sum", source="canonical")
     assert ages
     assert total == 60 * ages  # all of them a minute old
+
+
+async def test_status_names_are_forwarded_as_categories_and_unknown_ones_are_counted(
+    producer: FakeProducer, metrics: Metrics
+) -> None:
+    origins = {"tickets": Origin("canonical", Tenancy(), MAX_RECORD_BYTES)}
+    ingest = Ingest(producer, TOPICS, origins, 300 * SECOND, metrics, now=lambda: NOON, statuses=built_in())
+    sent = [("/zendesk", "solved"), ("/zendesk", "strange"), ("/mine", "strange"), ("/mine", "open"), ("/mine", None)]
+    values = [
+        event(number, source=source, data={"attributes": {"status": status}})
+        for number, (source, status) in enumerate(sent)
+    ]
+    with structlog.testing.capture_logs() as logged:
+        await ingest.on_batch([FakeRecord(value, [], "tickets") for value in (*values, *values)])
+    forwarded = [decode_record(record.headers, record.value).attributes for record in producer.on(TOPICS.events)]
+    assert forwarded[:5] == [
+        {"status": "resolved", "source_status": "solved"},
+        {"status": "strange", "source_status": "strange"},
+        {"status": "strange"},
+        {"status": "open"},
+        {"status": None},
+    ]
+    assert value_of(metrics, "sla_ingest_unmapped_statuses_total", system="zendesk") == 2
+    assert value_of(metrics, "sla_ingest_unmapped_statuses_total", system="other") == 2
+    named = [(line["source"], line["status"]) for line in logged if "status" in line]
+    assert named == [("/zendesk", "strange"), ("/mine", "strange")]  # each once
