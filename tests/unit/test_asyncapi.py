@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from services.timer.backtest import Arrival, published_of
 from services.timer.calendar_data import INSTALLED
 from services.timer.clock_record import clock_records
 from services.timer.ledger import Output
+from services.timer.migration import Migration, recounted
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow
@@ -32,16 +34,19 @@ from shared.errors import BadRecord, DeadLetterReason
 from shared.event_data import EventData
 from shared.events import (
     EVENT_TYPES,
+    RECOUNTS,
     BreachEvent,
     ClockState,
     CountedSpan,
     Event,
     Headers,
+    Recount,
     SourceSilence,
     parse_instant,
 )
 from shared.kafka.connection import MAX_RECORD_BYTES
 from shared.published import breach_headers
+from shared.recounts import decode_event, encode_event
 from shared.version import VERSION
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -170,12 +175,13 @@ def test_every_topic_is_there_as_it_is_created() -> None:
 def test_every_type_of_event_is_there_and_no_other() -> None:
     assert set(SCHEMAS["CanonicalHeaders"]["properties"]["ce_type"]["enum"]) == EVENT_TYPES
     assert set(SCHEMAS["Envelope"]["properties"]["type"]["enum"]) == EVENT_TYPES
+    assert set(MESSAGES["ItemRecounted"]["headers"]["properties"]["ce_type"]["enum"]) == RECOUNTS
     assert {type_of(name) for name in BREACHES} == BREACH_TYPES
     assert {type_of(name) for name in PUBLISHED} == PUBLISHED_TYPES
     assert CHANNELS["breaches"]["messages"].keys() == set(PUBLISHED)
 
 
-@pytest.mark.parametrize("kind", [BreachEvent, ClockState, CountedSpan, EventData, SourceSilence])
+@pytest.mark.parametrize("kind", [BreachEvent, ClockState, CountedSpan, EventData, Recount, SourceSilence])
 def test_a_schema_is_that_of_the_code(kind: type[msgspec.Struct]) -> None:
     assert without_words(SCHEMAS[kind.__name__]) == without_words(in_code(kind))
 
@@ -203,6 +209,16 @@ def test_ingest_reads_an_example_and_writes_what_the_document_says(name: str, ex
         assert key.decode() == event.item
         assert faults(MESSAGES["CanonicalBinary"]["headers"], texts(headers)) == []
         assert faults(MESSAGES["CanonicalBinary"]["payload"], msgspec.json.decode(value)) == []
+
+
+@pytest.mark.parametrize(("name", "example"), examples("ItemRecounted"))
+def test_the_timer_reads_a_recount_and_it_is_written_as_the_document_says(name: str, example: dict[str, Any]) -> None:
+    decided = Migration(UUID(int=7), parse_instant("2026-01-05T12:00:00Z"), "aa7ab4fb3e20c04b", "contract 2026", "ana")
+    written = recounted(decided, "default/ticket/42")
+    assert msgspec.structs.replace(decode_event(*record(example)), id=written.id) == written
+    _, value, headers = encode_event(written)
+    assert faults(MESSAGES[name]["headers"], texts(headers)) == []
+    assert msgspec.json.decode(value) == example["payload"]
 
 
 @pytest.mark.parametrize(("name", "example"), examples(*PUBLISHED))

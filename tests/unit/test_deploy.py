@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from alembic.script import ScriptDirectory
 from pydantic_settings import BaseSettings
 
 from services.__main__ import COMMANDS
@@ -17,6 +18,7 @@ from services.ingest.settings import Settings as IngestSettings
 from services.notifier.settings import Settings as NotifierSettings
 from services.timer.settings import Settings as TimerSettings
 from shared.configuration import load
+from shared.db import MIGRATIONS
 from shared.version import VERSION
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -48,6 +50,14 @@ def inside(service: str) -> dict[str, str]:
     """The environment that a service of ours gets: the image's, and the compose file's over it."""
     image = dict(part.split("=", 1) for text in arguments("ENV") for part in text.split())
     return {**image, **SERVICES[service]["environment"]}
+
+
+def test_the_migrations_of_the_database_are_one_chain() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert (len(scripts.get_heads()), len(scripts.get_bases())) == (1, 1)
+    assert sorted(each.revision for each in scripts.walk_revisions()) == sorted(
+        path.stem for path in MIGRATIONS.glob("versions/*.py")
+    )
 
 
 def test_images_are_pinned() -> None:

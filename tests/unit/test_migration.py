@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.timer import fold, ledger
 from services.timer.ledger import Firing
 from services.timer.migration import Migration, Selection, foreseen, may_change, recounted
+from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.events import Event, Instant
 from tests.histories import at, history
@@ -105,6 +108,33 @@ def test_what_other_exclusions_make_of_a_breach_is_foreseen(text: str, expected:
     assert may_change(decided, ITEM, before, rules)
     found = foreseen(decided, ITEM, before, history("08:00 created"), rules)
     assert [f"{change.effect} resolution p" for change in found.changes] == expected
+
+
+def test_holidays_that_became_known_make_a_version_that_moves_what_is_due_behind_them() -> None:
+    files = {
+        "policies.yaml": """
+calendars:
+  office: {time_zone: Europe/Madrid, hours: {mon-fri: ["09:00-17:00"]}, holidays: {country: ES}}
+policies:
+- {name: p, applies_to: {}, calendar: office, targets: {resolution: 16h, assignment: 5h}}
+"""
+    }
+    known = load(files).calendar_data
+    days = {region: tuple(sorted({*dates, date(2026, 1, 7)})) for region, dates in known.public_holidays.items()}
+    first, second = load(files), load(files, data=replace(known, public_holidays=days))
+    assert first.version != second.version
+    rules, story = Rulebook(((0, first), (at("12:00"), second))), history("08:00 created")
+    decided = migration(at("12:00"), second.version)
+    found = foreseen(decided, ITEM, fold.refold(story, rules), story, rules)
+    told = {
+        (change.effect, clock.metric): tuple(each and each.due_at for each in (change.before, change.after))
+        for change in found.changes
+        if (clock := change.after) is not None
+    }
+    assert told == {
+        ("moves", "resolution"): (at("+2 16:00"), at("+3 16:00")),  # the 6th is a holiday by both
+        ("same_terms", "assignment"): (at("13:00"), at("13:00")),  # due before that day
+    }
 
 
 def test_the_event_of_an_item_is_the_same_whenever_it_is_asked_for() -> None:
