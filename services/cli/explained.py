@@ -77,6 +77,7 @@ def _of_clock(story: ClockStory) -> Iterator[tuple[str, RenderableType]]:
     beside = ", beside the policy that wins" if clock.beside else ""
     terms = f"{span(clock.target)} in {clock.calendar} ({story.derivation.time_zone}), {clock.severity}{beside}"
     yield "Promise", Text(f"{terms}, by {clock.policy} of version {clock.version}")
+    yield "Metric", Text(wording.definition(decision.policies.metrics[clock.metric]))
     yield "Policy", Group(*_decided(decision, len(story.decisions)), _verdicts(decision.verdicts))
     yield "Time", _spans(story)
     elapsed, paused = span(story.elapsed), span(story.paused)

@@ -19,6 +19,10 @@ from shared.kafka.producer import partition_of
 _EVENTS: Final = msgspec.msgpack.Decoder(list[Event])
 
 
+class Forgotten(Refused):
+    """The item was deleted, and what is kept of its events does not explain it."""
+
+
 class Explainer:
     """Explains items out of the database, one at a time.
 
@@ -40,13 +44,13 @@ class Explainer:
 
         Raises:
             Unavailable: the database did not answer, or no policies are registered.
-            Refused: the item was deleted, and what is kept of its events does not explain it.
+            Forgotten: the item was deleted.
         """
         events = await self._history(key)
         if not events:
             return None
         if any(event.type in DELETIONS for event in events):
-            raise Refused(f"{key} was deleted, and its attributes with it: its clocks cannot be explained any more")
+            raise Forgotten(f"{key} was deleted, and its attributes with it: its clocks cannot be explained any more")
         if at is None:
             at = await self._leases.now()
         async with self._turn:

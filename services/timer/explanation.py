@@ -117,8 +117,7 @@ class _Watch:
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._rulebook = rulebook
-        read = [rules_of(policies).reads for _, policies in rulebook.versions]
-        self._reads = None if None in read else _ALWAYS_READ.union(*(names for names in read if names is not None))
+        self._reads = _read(rulebook)
         self._state = fold.EMPTY
         self._events: dict[tuple[str, str], Event] = {}
         self._known: list[Known] = []
@@ -191,6 +190,14 @@ class _Watch:
             [*life.milestones, *milestones(before, clock, None, begun_by=None)],
             life.decisions,
         )
+
+
+def _read(rulebook: Rulebook) -> frozenset[str] | None:
+    """The attributes that decide anything about an item's clocks; None: any can."""
+    versions = [policies for _, policies in rulebook.versions]
+    read = [rules_of(policies).reads for policies in versions]
+    triggers = [metric.reads for policies in versions for metric in policies.metrics.values()]
+    return None if None in read else _ALWAYS_READ.union(*(names for names in read if names is not None), *triggers)
 
 
 def _changes(

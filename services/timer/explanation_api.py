@@ -6,11 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.timer.explainer import Explainer
+from services.timer.explainer import Explainer, Forgotten
 from services.timer.explanation_model import ExplanationView
 from services.timer.explanation_view import explanation_view, page
 from shared.db import Database
-from shared.errors import Refused
 from shared.events import Kind
 from shared.web import ProblemError, asked_instant
 
@@ -34,7 +33,7 @@ def explanation_router(database: Database) -> APIRouter:
         as_of, begins = asked_instant("at", at), asked_instant("since", since)
         try:
             found = await explainer.explain(key, as_of)
-        except Refused as exc:
+        except Forgotten as exc:
             raise ProblemError(410, str(exc)) from exc
         if found is None:
             raise ProblemError(404, f"There is no item {key}.")

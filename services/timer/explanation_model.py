@@ -147,6 +147,7 @@ class ExplainedClock(BaseModel):
 
     clock_id: str
     metric: str
+    measures: str = Field(description="What starts and ends a cycle of the metric, by its definition.")
     cycle: int
     state: ClockState
     policy: str

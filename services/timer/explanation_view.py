@@ -100,6 +100,7 @@ def _clock(item: str, story: ClockStory, window: Window) -> ExplainedClock:
     return ExplainedClock(
         clock_id=clock_id(item, clock),
         metric=clock.metric,
+        measures=wording.definition(story.decisions[-1].policies.metrics[clock.metric]),
         cycle=clock.cycle,
         state=clock.state,
         policy=clock.policy,

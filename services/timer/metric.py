@@ -119,6 +119,13 @@ class Metric:
         yield from ((trigger, "cancelled") for trigger in self.cancels)
 
     @property
+    def reads(self) -> frozenset[str]:
+        """The attributes that its triggers read; those of its pauses are conditions like any other."""
+        triggers = (*self.starts, *(trigger for trigger, _ in self.ends))
+        changes = [trigger.reads for trigger in triggers if isinstance(trigger, Change)]
+        return frozenset().union(*changes, *(trigger.counts_when for trigger in triggers))
+
+    @property
     def starts_once(self) -> bool:
         """Whether there is one cycle although what starts it can happen again; creation cannot."""
         return not self.repeats and any(trigger != Trigger("created") for trigger in self.starts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from services.timer.derivation import Derivation
+from services.timer.metric import AnyTrigger, Metric
 from shared.events import SECOND, Instant, Span, moment
 
 _UNITS: Final = (("h", 3600 * SECOND), ("m", 60 * SECOND))
@@ -29,6 +31,17 @@ def stamp(at: Instant) -> str:
     found = moment(at)
     fraction = f".{found.microsecond:06}".rstrip("0") if found.microsecond else ""
     return f"{found:%a %Y-%m-%d %H:%M:%S}{fraction}"
+
+
+def definition(metric: Metric) -> str:
+    """What a metric measures, in the words of its definition."""
+    ends = [("until", metric.stops), ("abandoned by", metric.abandons), ("cancelled by", metric.cancels)]
+    told = [f"{word} {_either(triggers)}" for word, triggers in ends if triggers]
+    return ", ".join([f"from {_either(metric.starts)}", *told])
+
+
+def _either(triggers: Sequence[AnyTrigger]) -> str:
+    return " or ".join(map(str, triggers))
 
 
 def derivation(found: Derivation) -> str:

@@ -91,6 +91,7 @@ What happened
 resolution#1 · met Tue 2026-01-06 12:00:00
   Promise   40h in office (UTC), medium, by
             office of version 0000000000000000
+  Metric    from created, until over
   Policy    - office wins: kind is ticket (a
               policy by kind only, 1 condition)
   Time      Mon 2026-01-05 16:00:00  running 1h

@@ -12,9 +12,10 @@ from services.timer import backtest
 from services.timer.accounting import total
 from services.timer.clock import STRETCHES_KEPT, reach
 from services.timer.explanation import ClockStory, Explanation, explain
+from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.events import SECOND, Event
-from tests.histories import MONDAY, at, history, rulebook, span, time
+from tests.histories import CALENDARS, MONDAY, at, history, rulebook, span, time
 from tests.strategies_events import LENGTH, STEP, UNTIL, histories, rulebooks
 
 LAW = settings(max_examples=100, deadline=None)  # a first question to a calendar compiles a year
@@ -281,3 +282,50 @@ class TestLaws:
             assert all(before.end == after.start for before, after in pairwise(clock.spans))
             assert (clock.spans[0].start, clock.spans[-1].end) == (clock.clock.started_at, end)
             assert (total(clock.spans, "running"), total(clock.spans, "paused")) == (clock.elapsed, clock.paused)
+
+
+class TestOwnMetrics:
+    RULES = Rulebook(
+        (
+            (
+                0,
+                load(
+                    {
+                        "policies.yaml": f"""{CALENDARS}
+metrics:
+  with_vendor:
+    starts: {{becomes: {{status: with_vendor}}}}
+    stops: [{{leaves: {{status: with_vendor}}}}, over]
+    pauses: {{vendor_away: yes}}
+    repeats: true
+policies:
+  - {{name: p, applies_to: {{}}, calendar: always, targets: {{with_vendor: 2h}}, pause_when: {{status: pending}}}}
+"""
+                    }
+                ),
+            ),
+        )
+    )
+
+    def test_pauses_and_ends_of_a_metric_of_ones_own_are_explained_by_its_definition(self) -> None:
+        story = """
+            09:00 created
+            10:00 updated status=with_vendor
+            11:00 updated vendor_away=yes
+            12:00 updated vendor_away=none
+            13:00 updated status=open
+        """
+        found = explained(story, self.RULES, "14:00")
+        (clock,) = found.clocks
+        assert milestones(clock) == ["10:00 started 002", "11:00 paused 003", "12:00 resumed 004", "13:00 met 005"]
+        assert spans(clock) == [
+            "10:00–11:00 running 1:00",
+            "11:00–12:00 paused 1:00 (vendor_away is yes)",
+            "12:00–13:00 running 1:00",
+        ]
+        assert [change for happening in found.happenings for change in happening.changes] == [
+            ("status", None, "with_vendor"),
+            ("vendor_away", None, "yes"),
+            ("vendor_away", "yes", None),
+            ("status", "with_vendor", "open"),
+        ]
