@@ -12,8 +12,9 @@ import msgspec
 import typer
 
 from services.cli.files import read_texts
-from services.timer.business_hours import FIRST, LAST, BusinessHours, NoOpenTime
+from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.calendars import load_calendars
+from services.timer.compiled_hours import FIRST, LAST
 from services.timer.policy_values import parse_duration
 from shared.cloudevents import bad_record
 from shared.events import SECOND, Instant, Span, instant, rfc3339

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.timer.business_hours import FAR, FIRST, LAST, BusinessHours, NoOpenTime
+from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.calendar_file import DAYS, parse_window
+from services.timer.compiled_hours import FAR, FIRST, LAST
 from services.timer.opening_times import DAY, HoursSpec, Region, Window, time_zone, time_zones
 from shared.events import SECOND, Instant, instant, parse_instant, rfc3339
 from tests.strategies import calendars, instants, spans
