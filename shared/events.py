@@ -159,13 +159,15 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return (self.time, self.type not in CREATIONS, self.sequence, self.id, self.source)
 
 
-class CountedSpan(msgspec.Struct, frozen=True):
+class CountedSpan(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stretch of a clock's life in an explanation."""
 
     start: str  # RFC 3339, UTC
     end: str
-    state: Literal["running", "paused"]
+    state: Literal["running", "paused", "excluded"]
     business_s: float  # business seconds in it; closed time counts nothing
+    exclusion: str | None = None  # of an excluded one: the name of what excludes it
+    reason: str | None = None  # and why
 
 
 class BreachEvent(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True):

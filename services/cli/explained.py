@@ -13,7 +13,7 @@ from rich.text import Text
 
 from services.cli.story import Chapter, chapters, event_name, name_of, outcome
 from services.timer import wording
-from services.timer.accounting import Counted, total
+from services.timer.accounting import STANDING, Counted, total
 from services.timer.clock import Clock
 from services.timer.explanation import ClockStory, Decision, Explanation
 from services.timer.policy_choice import Verdict, printable, shown
@@ -143,7 +143,7 @@ def _spans(story: ClockStory) -> RenderableType:
 
 def _without_days(spans: Sequence[Counted]) -> Iterator[Counted | list[Counted]]:
     """The spans, where many in a row only say that the calendar opened and closed the middle of them as a list."""
-    for pauses, group in groupby(spans, key=lambda each: each.state == "paused"):
+    for pauses, group in groupby(spans, key=lambda each: each.state in ("paused", "excluded")):
         some = list(group)
         yield from some if pauses else _shortened(some, DAYS)
 
@@ -151,8 +151,9 @@ def _without_days(spans: Sequence[Counted]) -> Iterator[Counted | list[Counted]]
 def _summary(entries: Sequence[Counted | list[Counted]]) -> str:
     spans = [one for each in entries for one in (each if isinstance(each, list) else [each])]
     closed = sum(each.state == "closed" for each in spans)
-    ran, paused = span(total(spans, "running")), span(total(spans, "paused"))
-    standing = f", paused {paused}" if paused != "0s" else ""
+    ran = span(total(spans, "running"))
+    stood = [(state, total(spans, state)) for state in STANDING]
+    standing = "".join(f", {state} {span(time)}" for state, time in stood if time)
     return f"{len(spans)} more: running {ran}{standing}, closed {closed} times"
 
 

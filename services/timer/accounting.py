@@ -13,13 +13,15 @@ from operator import itemgetter
 from typing import Any, Final, Literal
 
 from services.timer.business_hours import BusinessHours
-from services.timer.clock import Clock, Gap, Stretch
+from services.timer.clock import Gap
 from services.timer.conditions import Conditions
 from services.timer.policy_choice import conditions
+from services.timer.stretches import Stretch
 from shared.events import Instant, Span
 
-SpanState = Literal["running", "paused", "closed"]
+SpanState = Literal["running", "paused", "closed", "excluded"]
 _AT: Final = itemgetter(0)
+STANDING: Final[tuple[SpanState, ...]] = ("paused", "excluded")  # what of a clock's time counts as paused
 Known = tuple[Instant, Mapping[str, Any]]  # since when, the item's attributes from then on
 
 
@@ -30,8 +32,9 @@ class Counted:
     start: Instant
     end: Instant
     state: SpanState  # closed: it would run, and its calendar is not open
-    business: Span  # the open time in it: of what runs it counts as elapsed, of what is paused as paused
-    because: str | None = None  # of what is paused: the conditions that hold, or that the item is over
+    business: Span  # the open time in it: of what runs it counts as elapsed, else as paused
+    # Of what is paused: the conditions that hold, or that the item is over. Of what is excluded: by what, and why.
+    because: str | None = None
 
 
 class Account:
@@ -64,18 +67,12 @@ class Account:
         return ", ".join(held) or None
 
 
-def present(clock: Clock) -> Stretch:
-    """The present stretch of a clock; of one that ended it begins at its end."""
-    return (clock.since, clock.phase == "running", clock.elapsed, clock.paused)
-
-
 def counted(stretches: Sequence[Stretch], end: Instant, account: Account) -> list[Counted]:
     """The spans of a clock from the start of its first stretch to *end*, each beginning where the one before ends."""
     found: list[Counted] = []
-    ends = [*(stretch[0] for stretch in stretches[1:]), end]
-    for (start, ran, _, _), until in zip(stretches, ends, strict=True):
-        spans = _ran(start, min(until, end), account) if ran else _paused(start, min(until, end), account)
-        for span in spans:
+    ends = [*(stretch.since for stretch in stretches[1:]), end]
+    for stretch, until in zip(stretches, ends, strict=True):
+        for span in _spans(stretch, min(until, end), account):
             _append(found, span)
     return found
 
@@ -91,6 +88,19 @@ def _append(found: list[Counted], span: Counted) -> None:
         found[-1] = Counted(last.start, span.end, last.state, last.business + span.business, last.because)
     else:
         found.append(span)
+
+
+def _spans(stretch: Stretch, end: Instant, account: Account) -> Iterator[Counted]:
+    start = stretch.since
+    if stretch.ran:
+        return _ran(start, end, account)
+    return _excluded(stretch, end, account) if stretch.exclusion else _paused(start, end, account)
+
+
+def _excluded(stretch: Stretch, end: Instant, account: Account) -> Iterator[Counted]:
+    if stretch.since < end:
+        business = account.hours.between(stretch.since, end)
+        yield Counted(stretch.since, end, "excluded", business, f"{stretch.exclusion}: {stretch.reason}")
 
 
 def _ran(start: Instant, end: Instant, account: Account) -> Iterator[Counted]:

@@ -9,9 +9,10 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from services.timer.clock import Clock, Stretch
+from services.timer.clock import Clock, present
 from services.timer.facts import Fact
 from services.timer.item import ItemState, attributes_at
+from services.timer.stretches import Stretch
 from shared.events import SECOND, BreachEvent, BreachType, CountedSpan, Instant, Severity, Span, rfc3339
 
 # The names under which ids are made; another one would make every id anew.
@@ -152,23 +153,37 @@ def retract(occasion: Occasion, name: str, told: Broken, numbers: Numbers, *, re
 
 def explanation(clock: Clock, fact: Fact) -> list[CountedSpan]:
     """The stretches of the clock up to a fact, with the business time in each."""
-    stretches = (*clock.past, (clock.since, clock.phase == "running", clock.elapsed, clock.paused))
+    stretches = (*clock.past, *_present(clock))
     spans = []
     for stretch, following in zip(stretches, (*stretches[1:], None), strict=True):
-        if stretch[0] >= fact.at:
+        if stretch.since >= fact.at:
             break
         spans.append(_span(stretch, following, fact))
     return [span for span in spans if span.start != span.end]
 
 
+def _present(clock: Clock) -> tuple[Stretch, ...]:
+    # The present stretch, as what exclusions make of it.
+    if clock.phase == "running" and clock.coming and clock.coming[0].since == clock.since:
+        return clock.coming
+    return (present(clock),)
+
+
 def _span(stretch: Stretch, following: Stretch | None, fact: Fact) -> CountedSpan:
-    start, ran, elapsed, paused = stretch
-    if following is not None and following[0] <= fact.at:
-        end, business = following[0], following[2] - elapsed if ran else following[3] - paused
+    if following is not None and following.since <= fact.at:
+        end = following.since
+        business = following.elapsed - stretch.elapsed if stretch.ran else following.paused - stretch.paused
     else:
         # A fact in the middle of a stretch is one of a clock that runs: whatever stops a clock begins a new stretch.
-        end, business = fact.at, fact.elapsed - elapsed
-    return CountedSpan(rfc3339(start), rfc3339(end), "running" if ran else "paused", business / SECOND)
+        end, business = fact.at, fact.elapsed - stretch.elapsed
+    return CountedSpan(
+        rfc3339(stretch.since),
+        rfc3339(end),
+        "running" if stretch.ran else "excluded" if stretch.exclusion else "paused",
+        business / SECOND,
+        stretch.exclusion or None,
+        stretch.reason or None,
+    )
 
 
 def _clock_id(item_key: str, name: str) -> str:

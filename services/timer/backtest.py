@@ -61,8 +61,9 @@ def rows_of(item: str, state: ItemState, rulebook: Rulebook, until: Instant) -> 
     """The item's clocks as of *until*, which is not before its last event."""
     for each in state.clocks:
         clock = run_out(each, until)
-        hours = rulebook.version(clock.version).calendars[clock.calendar]
-        elapsed, paused = counted(clock, until, hours)
+        hours = rulebook.hours(clock.version, clock.calendar)
+        kind = item.split("/")[1]
+        elapsed, paused = counted(clock, until, rulebook.exclusions.net(hours, kind, state.attributes))
         yield _row(item, clock, elapsed, paused)
 
 

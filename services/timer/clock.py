@@ -11,16 +11,17 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from services.timer.business_hours import BusinessHours, NoOpenTime
+from services.timer.business_hours import NoOpenTime
 from services.timer.metric import Ending
+from services.timer.net_hours import Hours, NetHours, gross_of
 from services.timer.policy_set import Terms
+from services.timer.stretches import Stretch, cut
 from shared.events import Instant, Severity, Span
 
 Phase = Literal["running", "paused", "met", "abandoned", "cancelled"]
 State = Literal["running", "paused", "met", "breached", "abandoned", "cancelled"]
 Pending = tuple[Instant, Span, str]  # when it comes if nothing else happens, elapsed by then, label
 End = tuple[Instant, Span, Ending]  # when a breached clock ended, elapsed by then, how
-Stretch = tuple[Instant, bool, Span, Span]  # its start, whether the clock ran in it, elapsed and paused at its start
 Gap = tuple[Instant, Instant]  # in which the item was over
 
 # Explanations show the last stretches only, so that an item that flips for ever does not grow for ever.
@@ -79,6 +80,8 @@ class Clock(msgspec.Struct, frozen=True, array_like=True, gc=False):
     past: tuple[Stretch, ...] = ()  # the stretches before the present one, the last STRETCHES_KEPT of them
     gaps: tuple[Gap, ...] = ()
     grace: Span = 0  # real time to wait for slow sources before what ran out is published
+    # What exclusions make of the present stretch up to `due_at`, if the clock runs on; empty when they leave it whole.
+    coming: tuple[Stretch, ...] = ()
 
     @property
     def state(self) -> State:
@@ -91,11 +94,11 @@ class Clock(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.number
 
 
-def begin(cycle: Cycle, terms: Terms, number: int) -> Clock:
-    """A clock that runs from the start of *cycle*."""
+def begin(cycle: Cycle, terms: Terms, number: int, hours: Hours) -> Clock:
+    """A clock that runs from the start of *cycle* in *hours*: those of its terms, without what is excluded."""
     start = cycle.started_at
     policy = terms.policy
-    return Clock(
+    clock = Clock(
         cycle.metric,
         number,
         policy.name,
@@ -110,14 +113,15 @@ def begin(cycle: Cycle, terms: Terms, number: int) -> Clock:
         start,
         0,
         0,
-        reach(terms.hours, start, terms.target),
-        _warnings(terms, start) if terms.warn_at else (),
+        reach(hours, start, terms.target),
+        _warnings(terms, start, hours) if terms.warn_at else (),
         beside=policy.combine_all,
         grace=policy.grace,
     )
+    return _foreseen(clock, hours) if isinstance(hours, NetHours) else clock
 
 
-def reach(hours: BusinessHours, start: Instant, span: Span) -> Instant | None:
+def reach(hours: Hours, start: Instant, span: Span) -> Instant | None:
     """When *span* of business time has passed since *start*; None if the calendar has no such instant."""
     try:
         return hours.add(start, span)
@@ -147,32 +151,32 @@ def warning(clock: Clock, at: Instant, elapsed: Span, label: str) -> Warned:
     return Warned(at, elapsed, label, clock.due_at, clock.target, clock.policy, clock.calendar, clock.severity)
 
 
-def counted(clock: Clock, at: Instant, hours: BusinessHours) -> tuple[Span, Span]:
+def counted(clock: Clock, at: Instant, hours: Hours) -> tuple[Span, Span]:
     """(elapsed, paused) at an instant in the present stretch; after the end they grow no more."""
     if clock.stopped_at is not None:
         return clock.elapsed, clock.paused
-    passed = hours.between(clock.since, at)
-    if clock.phase == "running":
-        return clock.elapsed + passed, clock.paused
-    return clock.elapsed, clock.paused + passed
+    if clock.phase != "running":
+        return clock.elapsed, clock.paused + gross_of(hours).between(clock.since, at)
+    excluded = hours.excluded(clock.since, at) if isinstance(hours, NetHours) else 0
+    return clock.elapsed + hours.between(clock.since, at), clock.paused + excluded
 
 
-def pause(clock: Clock, at: Instant, hours: BusinessHours) -> Clock:
+def pause(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The running clock, standing still from *at* on."""
     elapsed, paused = counted(clock, at, hours)
     due = clock.due_at if clock.breached_at is not None else None
-    return replace(
-        clock, phase="paused", since=at, elapsed=elapsed, paused=paused, due_at=due, past=_with_stretch(clock)
-    )
+    past = _with_stretch(clock, at, hours)
+    return replace(clock, phase="paused", since=at, elapsed=elapsed, paused=paused, due_at=due, past=past)
 
 
-def resume(clock: Clock, at: Instant, hours: BusinessHours) -> Clock:
+def resume(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The paused clock, running from *at* on; due at once if nothing is left."""
     elapsed, paused = counted(clock, at, hours)
-    return _run_on(replace(clock, since=at, elapsed=elapsed, paused=paused, past=_with_stretch(clock)), hours)
+    past = _with_stretch(clock, at, hours)
+    return _run_on(replace(clock, since=at, elapsed=elapsed, paused=paused, past=past), hours)
 
 
-def stop(clock: Clock, at: Instant, hours: BusinessHours, ending: Ending) -> Clock:
+def stop(clock: Clock, at: Instant, hours: Hours, ending: Ending) -> Clock:
     """The open clock, ended; one that is paused shows when it would have been due if resumed now."""
     elapsed, paused = counted(clock, at, hours)
     due, ends = clock.due_at, clock.ends
@@ -189,26 +193,44 @@ def stop(clock: Clock, at: Instant, hours: BusinessHours, ending: Ending) -> Clo
         due_at=due,
         stopped_at=at,
         ends=ends,
-        past=_with_stretch(clock),
+        past=_with_stretch(clock, at, hours),
     )
 
 
-def take_up(clock: Clock, at: Instant, hours: BusinessHours) -> Clock:
+def take_up(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The clock that ended because its item was over, running again; the time between counts as paused."""
     stopped = clock.since
-    paused = clock.paused + hours.between(stopped, at)
-    past = _with_stretch(clock)
+    paused = clock.paused + gross_of(hours).between(stopped, at)
+    past = _with_stretch(clock, at, hours)
     gaps = (*clock.gaps, (stopped, at))
     return _run_on(replace(clock, stopped_at=None, since=at, paused=paused, past=past, gaps=gaps), hours)
 
 
-def part(clock: Clock, at: Instant, hours: BusinessHours) -> Clock:
+def part(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The open clock with a new stretch from *at* on, so that the counts are known at this instant."""
     elapsed, paused = counted(clock, at, hours)
-    return replace(clock, since=at, elapsed=elapsed, paused=paused, past=_with_stretch(clock))
+    parted = replace(clock, since=at, elapsed=elapsed, paused=paused, past=_with_stretch(clock, at, hours))
+    return _foreseen(parted, hours) if isinstance(hours, NetHours) else parted
 
 
-def _run_on(clock: Clock, hours: BusinessHours) -> Clock:
+def turn(clock: Clock, at: Instant, before: Hours, now: Hours) -> Clock:
+    """The running clock in other hours from an instant on, because other exclusions cover the item from then on."""
+    return _run_on(part(clock, at, before), now)
+
+
+def present(clock: Clock) -> Stretch:
+    """The present stretch of a clock; of one that ended it begins at its end."""
+    return Stretch(clock.since, clock.phase == "running", clock.elapsed, clock.paused)
+
+
+def split(clock: Clock, end: Instant, hours: Hours) -> list[Stretch]:
+    """The present stretch of a clock up to *end*, as what exclusions make of it: nothing else changes in it."""
+    if clock.phase == "running" and isinstance(hours, NetHours):
+        return cut(present(clock), end, hours)
+    return [present(clock)]
+
+
+def _run_on(clock: Clock, hours: Hours) -> Clock:
     if clock.breached_at is not None:
         return replace(clock, phase="running")
     pending = []
@@ -217,21 +239,30 @@ def _run_on(clock: Clock, hours: BusinessHours) -> Clock:
         if at is not None:
             pending.append((at, elapsed, label))
     due = reach(hours, clock.since, clock.target - clock.elapsed)
-    return replace(clock, phase="running", due_at=due, pending=tuple(pending))
+    running = replace(clock, phase="running", due_at=due, pending=tuple(pending), coming=())
+    return _foreseen(running, hours) if isinstance(hours, NetHours) else running
 
 
-def _warnings(terms: Terms, start: Instant) -> tuple[Pending, ...]:
+def _foreseen(clock: Clock, hours: NetHours) -> Clock:
+    # Whoever tells of a breach later has no calendar at hand, as little as for the warnings to come.
+    ends = [clock.since, *(at for at, _, _ in clock.pending), *(() if clock.due_at is None else (clock.due_at,))]
+    coming = tuple(split(clock, max(ends), hours))
+    return replace(clock, coming=coming if any(stretch.exclusion for stretch in coming) else ())
+
+
+def _warnings(terms: Terms, start: Instant, hours: Hours) -> tuple[Pending, ...]:
     # Those already past at the start are skipped except the latest, which then comes at the start itself.
     points = sorted((warning.elapsed(terms.target), warning.label) for warning in terms.warn_at)
     skipped = sum(elapsed < 0 for elapsed, _ in points)
     pending = []
     for elapsed, label in points[max(skipped - 1, 0) :]:
-        at = reach(terms.hours, start, max(elapsed, 0))
+        at = reach(hours, start, max(elapsed, 0))
         if at is not None:
             pending.append((at, max(elapsed, 0), label))
     return tuple(pending)
 
 
-def _with_stretch(clock: Clock) -> tuple[Stretch, ...]:
-    stretch = (clock.since, clock.phase == "running", clock.elapsed, clock.paused)
-    return (*clock.past[1 - STRETCHES_KEPT :], stretch)
+def _with_stretch(clock: Clock, at: Instant, hours: Hours) -> tuple[Stretch, ...]:
+    if isinstance(hours, NetHours):
+        return (*clock.past, *split(clock, at, hours))[-STRETCHES_KEPT:]
+    return (*clock.past[1 - STRETCHES_KEPT :], present(clock))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.timer.business_hours import BusinessHours
-from services.timer.clock import Clock, Stretch, reach
+from services.timer.clock import Clock, reach
+from services.timer.net_hours import Hours, gross_of
+from services.timer.stretches import Stretch
 from shared.events import Instant, Span
 
 
@@ -28,12 +29,12 @@ class Derivation:
         return self.target - self.used
 
 
-def derive(clock: Clock, stretches: Sequence[Stretch], hours: BusinessHours) -> Derivation:
+def derive(clock: Clock, stretches: Sequence[Stretch], hours: Hours) -> Derivation:
     """Why the clock is due when it is due, by its stretches from the first to the present one."""
-    starts = [(at, elapsed, False) for at, ran, elapsed, _ in reversed(stretches) if ran]
+    starts = [(stretch.since, stretch.elapsed, False) for stretch in reversed(stretches) if stretch.ran]
     if clock.stopped_at is not None:
         starts.append((clock.stopped_at, clock.elapsed, True))
-    zone = hours.spec.time_zone
+    zone = gross_of(hours).spec.time_zone
     for since, used, hypothetical in starts:
         if clock.due_at is not None and reach(hours, since, clock.target - used) == clock.due_at:
             return Derivation(clock.target, used, since, clock.calendar, zone, clock.due_at, hypothetical)

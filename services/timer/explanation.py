@@ -6,22 +6,27 @@ keeps what the fold drops.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from services.timer import clock as clocks
 from services.timer import fold
-from services.timer.accounting import Account, Counted, Known, counted, present
-from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, Stretch
+from services.timer.accounting import Account, Counted, Known, counted
+from services.timer.business_hours import BusinessHours
+from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, present
 from services.timer.derivation import Derivation, derive
 from services.timer.item import ItemState
 from services.timer.milestones import Milestone, milestones, terms_differ
+from services.timer.net_hours import Hours, NetHours
 from services.timer.policy_choice import Question, Verdict, verdicts
 from services.timer.policy_set import PolicySet
 from services.timer.recount import Past, replay
 from services.timer.rulebook import Rulebook
 from services.timer.rules import rules_of
+from services.timer.stretches import Stretch, cut
 from shared.events import Event, Instant, Span
 
 # What the fold itself reads of an item, whatever the policies say.
@@ -151,7 +156,8 @@ class _Watch:
         life = self._lives[place]
         begun_by = self._events.get((clock.source, clock.event_id), event)
         life.milestones += milestones(old, clock, event, begun_by=begun_by)
-        life.stretches = _continued(life.stretches, clock) or self._counted_anew(clock, event)
+        hours = self._hours(self._rulebook.hours(clock.version, clock.calendar), event.time)
+        life.stretches = _continued(life.stretches, clock, hours) or self._counted_anew(clock, event)
         if old is None or terms_differ(old, clock):
             life.decisions.append(self._decision(clock))
 
@@ -164,8 +170,11 @@ class _Watch:
         offered = policies.terms(event.kind, self._state.attributes, clock.started_at)
         terms = next(each for each in offered[clock.metric] if each.policy.name == clock.policy)
         cycle = Cycle(clock.metric, clock.started_at, clock.source, clock.event_id, clock.version, clock.gaps)
-        past = Past(self._state.attributes, self._state.changes, event.time)
-        stretches = list(dict.fromkeys(present(step) for step in replay(cycle, terms, clock.number, past)))
+        state = self._state
+        past = Past(event.kind, state.attributes, state.changes, event.time, self._rulebook.exclusions)
+        stretches: list[Stretch] = []
+        for step, hours in replay(cycle, terms, clock.number, past):
+            stretches = _continued(stretches, step, hours) or [*step.past, present(step)]
         return [*stretches[: stretches.index(kept[0])], *kept]
 
     def _decision(self, cycle: Cycle | Clock) -> Decision:
@@ -173,20 +182,28 @@ class _Watch:
         question = Question(event.kind, self._state.attributes, cycle.metric, cycle.started_at)
         return Decision(event, self._rulebook.version(cycle.version), question)
 
+    def _hours(self, gross: BusinessHours, at: Instant) -> Hours:
+        # Those that counted just before an instant.
+        place = bisect_left(self._known, at, key=itemgetter(0)) - 1
+        kind = self._happenings[-1].event.kind
+        return self._rulebook.exclusions.net(gross, kind, self._known[max(place, 0)][1])
+
     def _story(self, place: int, before: Clock, at: Instant) -> ClockStory:
         life = self._lives[place]
         clock = clocks.run_out(before, at)
         policies = self._rulebook.version(clock.version)
-        hours = policies.calendars[clock.calendar]
+        gross = policies.calendars[clock.calendar]
+        hours = self._hours(gross, at)
         elapsed, paused = clocks.counted(clock, at, hours)
         end = at if clock.stopped_at is None else clock.stopped_at
-        account = Account(hours, rules_of(policies).pauses(clock.policy, clock.metric), clock.gaps, self._known)
+        stretches = [*life.stretches[:-1], *clocks.split(clock, end, hours)]
+        account = Account(gross, rules_of(policies).pauses(clock.policy, clock.metric), clock.gaps, self._known)
         return ClockStory(
             clock,
             elapsed,
             paused,
-            counted(life.stretches, end, account),
-            derive(clock, life.stretches, hours),
+            counted(stretches, end, account),
+            derive(clock, stretches, self._hours(gross, at if clock.due_at is None else clock.due_at)),
             [*life.milestones, *milestones(before, clock, None, begun_by=None)],
             life.decisions,
         )
@@ -195,7 +212,7 @@ class _Watch:
 def _read(rulebook: Rulebook) -> frozenset[str] | None:
     """The attributes that decide anything about an item's clocks; None: any can."""
     versions = [policies for _, policies in rulebook.versions]
-    read = [rules_of(policies).reads for policies in versions]
+    read = [rulebook.exclusions.reads, *(rules_of(policies).reads for policies in versions)]
     triggers = [metric.reads for policies in versions for metric in policies.metrics.values()]
     return None if None in read else _ALWAYS_READ.union(*(names for names in read if names is not None), *triggers)
 
@@ -212,10 +229,21 @@ def _changes(
             yield name, old, new
 
 
-def _continued(noted: list[Stretch], clock: Clock) -> list[Stretch] | None:
-    """The stretches of a clock after an event; None where they do not continue those before, as it was counted anew."""
+def _continued(noted: list[Stretch], clock: Clock, hours: Hours) -> list[Stretch] | None:
+    """The stretches of a clock after an event; None where they do not continue those before, as it was counted anew.
+
+    *hours* are those that counted before the event: by them what was the present stretch may have been several.
+    """
     kept = [*clock.past, present(clock)]
-    for place in range(len(kept), 0, -1):
-        if noted[-1:] == kept[place - 1 : place] and noted[-place:] == kept[:place]:
-            return [*noted, *kept[place:]]
+    for known in (noted, _ended(noted, clock.since, hours)):
+        for place in range(len(kept), 0, -1):
+            if known[-1:] == kept[place - 1 : place] and known[-place:] == kept[:place]:
+                return [*known, *kept[place:]]
     return None
+
+
+def _ended(noted: list[Stretch], end: Instant, hours: Hours) -> list[Stretch]:
+    last = noted[-1] if noted else None
+    if last is None or not last.ran or not isinstance(hours, NetHours):
+        return noted
+    return [*noted[:-1], *cut(last, end, hours)]

@@ -115,9 +115,11 @@ class SpanView(BaseModel):
     end: str
     state: SpanState
     business_s: Seconds = Field(
-        description="Open time in it: those of running add up to elapsed_s, of paused to paused_s."
+        description="Open time in it: those of running add up to elapsed_s, of paused and excluded to paused_s."
     )
-    because: str | None = Field(description="Of a pause: which conditions hold, or that the item is over.")
+    because: str | None = Field(
+        description="Of a pause: which conditions hold, or that the item is over. Of an exclusion: its name and reason."
+    )
 
 
 class DueView(BaseModel):

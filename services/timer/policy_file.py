@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Any
@@ -59,8 +59,10 @@ def load(files: Mapping[str, str], *, now: Instant | None = None, data: Calendar
     if problems:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.file, problem.line)))
     policies, metrics, sources = _policies_of(read, calendars), _metrics_of(read), _sources_of(read, calendars)
-    version = _version(policies, calendars, metrics, data, sources)
-    return PolicySet(version, policies, calendars, metrics=metrics, calendar_data=data, sources=sources)
+    exclusions = [model.exclusion() for _, file in read for model in file.exclusions]
+    found = PolicySet("", policies, calendars, metrics=metrics, calendar_data=data, sources=sources)
+    unnamed = found.excluding(exclusions)
+    return unnamed.named(_version(unnamed))
 
 
 def json_schema() -> dict[str, Any]:
@@ -90,21 +92,16 @@ def _metrics_of(read: list[tuple[Document, PolicyFile]]) -> dict[str, Metric]:
     return {**built_in(), **own}
 
 
-def _version(
-    policies: list[Policy],
-    calendars: Mapping[str, BusinessHours],
-    metrics: Mapping[str, Metric],
-    data: CalendarData,
-    sources: Iterable[SourceRule],
-) -> str:
+def _version(policies: PolicySet) -> str:
     # What else decides about open hours belongs to the content: the rules of time zones and of public holidays.
     content: dict[str, Any] = {
-        "calendars": {name: canonical(hours.spec) for name, hours in calendars.items()},
-        "metrics": [asdict(metric) for metric in metrics.values()],
-        "policies": [_canonical(policy) for policy in policies],
-        "calendar_data": data.fingerprint,
+        "calendars": {name: canonical(hours.spec) for name, hours in policies.calendars.items()},
+        "metrics": [asdict(metric) for metric in policies.metrics.values()],
+        "policies": [_canonical(policy) for policy in policies.policies],
+        "calendar_data": policies.calendar_data.fingerprint,
+        "exclusions": policies.exclusions.revision,
     }
-    if rules := [[rule.pattern, rule.after, rule.severity, rule.calendar] for rule in sources]:
+    if rules := [[rule.pattern, rule.after, rule.severity, rule.calendar] for rule in policies.sources]:
         content["sources"] = rules
     return sha256(json.dumps(content, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
 

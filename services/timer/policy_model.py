@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from services.timer.calendar_file import AnyCalendar
-from services.timer.metric import KINDS
+from services.timer.exclusion_model import ExclusionModel
 from services.timer.metric_model import Metrics
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import ALWAYS, OnChange, OnReopen, Policy, Validity
 from services.timer.policy_values import Grace, Moment, Values, When, conditions_of
 from services.timer.source_model import SourceName, SourceText
-from services.timer.target_model import CalendarText, MetricName, Pauses, Surroundings, TargetText
+from services.timer.target_model import CalendarText, MetricName, Pauses, Surroundings, TargetText, known_kinds
 from shared.events import Instant, Severity
 
 
@@ -52,7 +52,7 @@ class PolicyModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=200)
-    applies_to: dict[str, Values] = Field(
+    applies_to: Annotated[dict[str, Values], AfterValidator(known_kinds)] = Field(
         description="attributes (or `kind`: ticket, chat, call) to a value or a list of values; all must match"
     )
     calendar: CalendarText = Field(description="in which the clocks run: a name, or a choice by attributes")
@@ -77,14 +77,6 @@ class PolicyModel(BaseModel):
             info.context.policies.add(name)
         return name
 
-    @field_validator("applies_to")
-    @classmethod
-    def _kinds(cls, conditions: dict[str, list[str]]) -> dict[str, list[str]]:
-        for kind in conditions.get("kind", ()):
-            if kind not in KINDS:
-                raise ValueError(f"expected kinds of {', '.join(KINDS)}, got {kind!r}")
-        return conditions
-
     def policy(self, order: int, calendar: HoursSpec) -> Policy:
         """The policy that it defines, at a place among all; *calendar* is its default one."""
         return Policy(
@@ -107,7 +99,7 @@ class PolicyModel(BaseModel):
 
 
 class PolicyFile(BaseModel):
-    """Policies, the calendars in which their clocks run, metrics of one's own, and how long sources may be quiet."""
+    """Policies with what they are made of, what is excluded from all of them, and how long sources may be quiet."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -115,3 +107,4 @@ class PolicyFile(BaseModel):
     metrics: Metrics = Field({}, description="name to definition; a built-in metric of the same name gives way")
     policies: list[PolicyModel] = []
     sources: dict[SourceName, SourceText] = {}
+    exclusions: list[ExclusionModel] = []

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final
-
-import msgspec
 
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_data import NO_DATA, CalendarData
 from services.timer.conditions import Conditions, texts
+from services.timer.exclusion import NO_EXCLUSIONS, Exclusion, Exclusions
 from services.timer.metric import Metric
 from services.timer.policy import LEVELS, Policy, WarnAt
+from services.timer.reading import Reading
 from services.timer.silence import SourceRule
 from shared.events import Instant, Severity, Span
 
 # Enough for every combination of values that real policies name; a flood of others only empties the memo.
 _MEMO_SIZE: Final = 32_768
-_EXACT: Final = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +76,35 @@ class PolicySet:
         self.calendar_data = calendar_data  # what the calendars are computed with
         self.sources = tuple(sources)  # how long sources may be quiet, in the order of the file
         self.metrics = dict(metrics)  # name -> metric, the built-in ones first
+        self.exclusions = NO_EXCLUSIONS  # what the same files exclude; no part of what they promise
         named = {name for policy in self.policies for name in policy.calendars} - self.calendars.keys()
         measured = {metric for policy in self.policies for metric in policy.targets} - self.metrics.keys()
         if unknown := named | measured:
             raise KeyError(", ".join(sorted(unknown)))
         self._ranked = sorted(self.policies, key=lambda policy: policy.precedence)
         self._index = _index(self._ranked)
-        self._values = _values_read(self.policies)
+        compared = (conditions for policy in self.policies for conditions in _compared(policy))
+        self._reading = Reading(compared, (policy.when for policy in self.policies))
         self._turns = _turns(self.policies)
-        self._exact = _exactly_read(self.policies)
         self._made: dict[tuple[str, str, Span, str], Terms] = {}
         self._memo: dict[tuple[Any, ...], Mapping[str, tuple[Terms, ...]]] = {}
+
+    def named(self, version: str) -> PolicySet:
+        """The same set under another name."""
+        same = copy(self)
+        same.version = version
+        return same
+
+    def excluding(self, exclusions: Iterable[Exclusion]) -> PolicySet:
+        """The same policies with these exclusions beside them."""
+        same = copy(self)
+        same.exclusions = Exclusions(exclusions)
+        return same
 
     @property
     def reads(self) -> frozenset[str] | None:
         """The attributes on which `terms` depends; a change of any other cannot change the answer. None: on any."""
-        return None if self._exact is None else frozenset((*self._values, *self._exact))
+        return self._reading.names
 
     def season(self, start: Instant) -> int:
         """The number of the season in which a cycle starts: in one season the same policies are valid."""
@@ -110,20 +123,12 @@ class PolicySet:
             attributes: of the item, as of now.
             start: of the cycle; what is not valid then does not hold for it, now or later.
         """
-        key: list[Any] = [kind, self.season(start)]
-        for name, known in self._values.items():
-            value = attributes.get(name)
-            if value.__class__ is str:
-                key.append(value if value in known else None)
-            else:
-                key.append(None if value is None else texts(value) & known)
-        if self._exact is None or self._exact:
-            key.append(_exact_values(self._exact, attributes))
-        found = self._memo.get(remembered := tuple(key))
+        key = (kind, self.season(start), *self._reading.key(attributes))
+        found = self._memo.get(key)
         if found is None:
             if len(self._memo) >= _MEMO_SIZE:
                 self._memo.clear()
-            found = self._memo[remembered] = self._decide(kind, attributes, start)
+            found = self._memo[key] = self._decide(kind, attributes, start)
         return found
 
     def pauses(self, policy: Policy, metric: str) -> Conditions:
@@ -146,7 +151,7 @@ class PolicySet:
 
     def _candidates(self, attributes: Mapping[str, Any]) -> list[Policy]:
         places = set(self._index.get(("", ""), ()))
-        for name in self._values:
+        for name in self._reading.values:
             for text in texts(attributes.get(name)):
                 places.update(self._index.get((name, text), ()))
         return [self._ranked[place] for place in sorted(places)]
@@ -179,25 +184,9 @@ def _turns(policies: Iterable[Policy]) -> list[Instant]:
     return sorted(end for end in ends if end is not None)
 
 
-def _exactly_read(policies: Iterable[Policy]) -> tuple[str, ...] | None:
-    # The attributes of which expressions see more than whether they have a value that is named; None: all of them.
-    read = [policy.when.reads for policy in policies if policy.when is not None]
-    return None if None in read else tuple(sorted(frozenset().union(*(names for names in read if names is not None))))
-
-
-def _exact_values(names: tuple[str, ...] | None, attributes: Mapping[str, Any]) -> bytes:
-    # As text in which 1, 1.0, "1" and true differ, as they do in an expression.
-    wanted = sorted(attributes) if names is None else names
-    return _EXACT.encode([(name, attributes.get(name)) for name in wanted])
-
-
-def _values_read(policies: Iterable[Policy]) -> dict[str, frozenset[str]]:
-    values: dict[str, set[str]] = {}
-    for policy in policies:
-        for name, allowed in policy.applies_to.items():
-            values.setdefault(name, set()).update(allowed)
-        for metric, target in policy.targets.items():
-            for name, entries in (*target.by, *policy.calendar_of(metric).by):
-                values.setdefault(name, set()).update(entries)
-    values.pop("kind", None)
-    return {name: frozenset(known) for name, known in values.items()}
+def _compared(policy: Policy) -> Iterator[Conditions]:
+    # Every attribute that its terms depend on by value, with the values.
+    yield policy.applies_to
+    for metric, target in policy.targets.items():
+        for name, entries in (*target.by, *policy.calendar_of(metric).by):
+            yield {name: frozenset(entries)}

@@ -69,12 +69,4 @@ class PolicyVersions:
 def _made(stored: StoredVersion) -> PolicySet:
     # Named as it was registered, whatever a later release of this program makes of the hash.
     data = None if stored.calendar_data is None else decode(stored.calendar_data)
-    made = load(dict(stored.files), data=data)
-    return PolicySet(
-        stored.version,
-        made.policies,
-        made.calendars,
-        metrics=made.metrics,
-        calendar_data=made.calendar_data,
-        sources=made.sources,
-    )
+    return load(dict(stored.files), data=data).named(stored.version)

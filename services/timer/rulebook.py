@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from services.timer.business_hours import BusinessHours
+from services.timer.exclusion import Exclusions
 from services.timer.policy_set import PolicySet
 from shared.events import Instant
 
@@ -16,7 +18,6 @@ class Rulebook:
     """The versions of the policies over time: which one a clock that starts at an instant takes."""
 
     versions: tuple[tuple[Instant, PolicySet], ...]  # (effective from, policies), the earliest first; at least one
-    exclusions_revision: str = ""  # names the exclusions that hold: what was folded under others is folded again
 
     def at(self, instant: Instant) -> PolicySet:
         """The version in force at *instant*; before the first version, the first."""
@@ -24,6 +25,16 @@ class Rulebook:
             return self.versions[0][1]
         place = bisect_right(self.versions, instant, key=lambda version: version[0])
         return self.versions[max(place - 1, 0)][1]
+
+    @cached_property
+    def exclusions(self) -> Exclusions:
+        """Those of the newest version; they hold for every clock, whatever version it is pinned to."""
+        return self.versions[-1][1].exclusions
+
+    @cached_property
+    def exclusions_revision(self) -> str:
+        """Names the exclusions that hold: what was folded under others is folded again."""
+        return self.exclusions.revision
 
     @cached_property
     def calendar_data(self) -> Mapping[str, str]:
@@ -40,6 +51,14 @@ class Rulebook:
             if policies.version == version:
                 return policies
         raise KeyError(version)
+
+    def hours(self, version: str, calendar: str) -> BusinessHours:
+        """The hours of a version's calendar, with what is excluded from them.
+
+        Raises:
+            KeyError: the version is not known, or has no such calendar.
+        """
+        return self.version(version).calendars[calendar]
 
     def knows(self, version: str) -> bool:
         """Whether there is a version with this hash."""

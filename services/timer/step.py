@@ -12,6 +12,7 @@ from services.timer.cycles import patch_of
 from services.timer.effects import Effects
 from services.timer.item import Change, ItemState
 from services.timer.metric import Ending, Metric
+from services.timer.net_hours import Hours
 from services.timer.policy import Policy
 from services.timer.policy_set import Terms
 from services.timer.recount import Past, measure, stands_still
@@ -109,7 +110,7 @@ class Step:
     @property
     def past(self) -> Past:
         """What is recorded of the item up to now."""
-        return Past(self.attributes, self.changes, self.at)
+        return Past(self.event.kind, self.attributes, self.changes, self.at, self._rulebook.exclusions)
 
     # The rules that count
 
@@ -139,9 +140,26 @@ class Step:
         """The policy of a clock."""
         return self.rules(clock.version).named[clock.policy]
 
-    def hours(self, clock: Clock) -> BusinessHours:
-        """The calendar of a clock."""
-        return self.rules(clock.version).policies.calendars[clock.calendar]
+    def hours(self, clock: Clock) -> Hours:
+        """The hours that count for a clock from now on: its calendar's, without what is excluded."""
+        return self._net(self.rules(clock.version).policies.calendars[clock.calendar], self.attributes)
+
+    def hours_before(self, clock: Clock) -> Hours:
+        """The hours that counted for a clock up to now, when the event had not changed the item yet."""
+        return self._net(self.rules(clock.version).policies.calendars[clock.calendar], self.before)
+
+    @property
+    def is_excluded_anew(self) -> bool:
+        """Whether other exclusions cover the item than before the event."""
+        exclusions = self._rulebook.exclusions
+        if not exclusions or not exclusions.concern(self.touched):
+            return False
+        kind = self.event.kind
+        return exclusions.closures(kind, self.before) != exclusions.closures(kind, self.attributes)
+
+    def _net(self, gross: BusinessHours, attributes: Mapping[str, Any]) -> Hours:
+        exclusions = self._rulebook.exclusions
+        return exclusions.net(gross, self.event.kind, attributes) if exclusions else gross
 
     def options(self, rules: Rules, cycle: Cycle | Clock) -> tuple[Terms, ...]:
         """The terms that hold for a cycle under the patched attributes: the winner's, then those beside it."""
@@ -198,9 +216,10 @@ class Step:
         """One more clock, which counts from the start of its cycle."""
         number = 1 + sum([clock.metric == cycle.metric for clock in self.clocks])
         if cycle.started_at == self.at:
-            clock = begin(cycle, terms, number)
+            hours = self._net(terms.hours, self.attributes)
+            clock = begin(cycle, terms, number, hours)
             if self.stands_still(terms.pause_when):
-                clock = pause(clock, self.at, terms.hours)
+                clock = pause(clock, self.at, hours)
         else:
             clock = measure(cycle, terms, number, self.past)
         self.clocks.append(clock)
@@ -214,7 +233,7 @@ class Step:
 
     def end(self, place: int, clock: Clock, ending: Ending) -> None:
         """End the clock at *place*."""
-        self.clocks[place] = stop(clock, self.at, self.hours(clock), ending)
+        self.clocks[place] = stop(clock, self.at, self.hours_before(clock), ending)
 
     def _start(self, metric: Metric, rules: Rules) -> None:
         name = metric.name

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from services.timer.calendar_data import CalendarData
+from services.timer.metric import KINDS
 from services.timer.policy import CalendarChoice, Target
 from services.timer.policy_values import Duration, Values, Warnings, conditions_of
 from shared.events import Severity
@@ -21,6 +22,7 @@ class Surroundings:
     metrics: tuple[str, ...] | None = None  # likewise; the built-in ones first
     data: CalendarData | None = None  # knows zones and holidays beside the installed packages
     policies: set[str] = field(default_factory=set)  # the names met so far
+    exclusions: set[str] = field(default_factory=set)  # likewise
 
 
 def _known_calendar(name: str, info: ValidationInfo) -> str:
@@ -35,6 +37,18 @@ def _known_metric(name: str, info: ValidationInfo) -> str:
     if known is not None and name not in known:
         raise ValueError(f"expected the name of a metric ({', '.join(dict.fromkeys(known))}), got {name!r}")
     return name
+
+
+def known_kinds(asked: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Conditions that name no kind of item but those that exist.
+
+    Raises:
+        ValueError: another one is named.
+    """
+    for kind in asked.get("kind", ()):
+        if kind not in KINDS:
+            raise ValueError(f"expected kinds of {', '.join(KINDS)}, got {kind!r}")
+    return asked
 
 
 def _can_change(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.timer.clock import Clock, Cycle, pause, resume
+from services.timer.clock import Clock, Cycle, pause, resume, turn
 from services.timer.policy_set import Terms
 from services.timer.recount import recount
 from services.timer.rules import winner
@@ -14,9 +14,8 @@ def hold(step: Step) -> None:
     combines = False
     # Those that the event itself began are already under them; to ask again would cost a fifth of a creation.
     for place, clock in enumerate(step.clocks[: step.older]):
-        if clock.stopped_at is None and _concerns(step, clock.version):
-            combines = combines or step.rules(clock.version).combines
-            _hold_clock(step, place, clock)
+        if clock.stopped_at is None:
+            combines = _hold_open(step, place, clock) or combines
     if step.stage != "open":  # nothing starts on an item that is over
         return
     unmeasured = step.unmeasured
@@ -26,6 +25,16 @@ def hold(step: Step) -> None:
         for cycle in (*measured_cycles(step), *step.unmeasured):
             if _concerns(step, cycle.version):
                 measure_beside(step, cycle)
+
+
+def _hold_open(step: Step, place: int, clock: Clock) -> bool:
+    # Whether the event concerns its policies, and one of these applies beside the winner.
+    if not _concerns(step, clock.version):
+        _exclude_anew(step, place, clock)
+        return False
+    combines = step.rules(clock.version).combines
+    _hold_clock(step, place, clock)
+    return combines
 
 
 def _concerns(step: Step, version: str) -> bool:
@@ -89,7 +98,15 @@ def leave_unmeasured(step: Step, place: int, clock: Clock) -> None:
 def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
     still = step.stands_still(step.rules(clock.version).pauses(clock.policy, clock.metric))
     if still != (clock.phase == "paused"):
-        step.clocks[place] = (pause if still else resume)(clock, step.at, step.hours(clock))
+        change, hours = (pause, step.hours_before(clock)) if still else (resume, step.hours(clock))
+        step.clocks[place] = change(clock, step.at, hours)
+    else:
+        _exclude_anew(step, place, clock)
+
+
+def _exclude_anew(step: Step, place: int, clock: Clock) -> None:
+    if clock.phase == "running" and step.is_excluded_anew:
+        step.clocks[place] = turn(clock, step.at, step.hours_before(clock), step.hours(clock))
 
 
 def measure_cycle(step: Step, cycle: Cycle) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import BaseModel
 
-from services.timer.clock import Clock
+from services.timer.clock import Clock, present
 from services.timer.item import ItemState
 from services.timer.ledger import Ledger, clock_id, told_clocks
 from shared.events import SECOND, Instant, rfc3339
@@ -32,6 +32,7 @@ class StretchView(BaseModel):
     running: bool
     elapsed_s: float
     paused_s: float
+    exclusion: str | None  # the name of the one in which it stood still
 
 
 class ClockView(BaseModel):
@@ -91,7 +92,7 @@ def clocks_of(key: str, state: bytes, ledger: bytes) -> list[ClockView]:
 
 def clock_view(key: str, clock: Clock) -> ClockView:
     """One clock."""
-    stretches = [*clock.past, (clock.since, clock.phase == "running", clock.elapsed, clock.paused)]
+    stretches = [*clock.past, present(clock)]
     return ClockView(
         clock_id=clock_id(key, clock),
         item=key,
@@ -110,8 +111,14 @@ def clock_view(key: str, clock: Clock) -> ClockView:
         stopped_at=_text(clock.stopped_at),
         warnings=[{"label": warned.label, "at": rfc3339(warned.at)} for warned in clock.warned],
         stretches=[
-            StretchView(start=rfc3339(at), running=running, elapsed_s=elapsed / SECOND, paused_s=paused / SECOND)
-            for at, running, elapsed, paused in stretches
+            StretchView(
+                start=rfc3339(each.since),
+                running=each.ran,
+                elapsed_s=each.elapsed / SECOND,
+                paused_s=each.paused / SECOND,
+                exclusion=each.exclusion or None,
+            )
+            for each in stretches
         ],
     )
 

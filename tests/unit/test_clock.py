@@ -29,7 +29,7 @@ ALWAYS = BusinessHours(HoursSpec("UTC", ((Window(0, 86_400),),) * 7))
 def started(hours: BusinessHours, start: Instant, target: Span, *warn_at: WarnAt) -> Clock:
     policy = Policy("p", {}, CalendarChoice("c"), {"resolution": Target(target, warn_at=warn_at)})
     terms = Terms(policy, "resolution", target, warn_at, "medium", {}, "c", hours)
-    return begin(Cycle("resolution", start, "/desk", "1", "v1"), terms, 1)
+    return begin(Cycle("resolution", start, "/desk", "1", "v1"), terms, 1, hours)
 
 
 def fortnights(count: int) -> st.SearchStrategy[list[Instant]]:

@@ -198,11 +198,12 @@ class TestInAPolicy:
 
     @pytest.mark.parametrize(
         ("attributes", "because"),
-        [({"amount": 5}, "when: is false"), ({}, "when: the item has no 'amount'")],
+        [({"amount": 5}, "item.amount > 10 is false"), ({}, "item.amount > 10 fails: the item has no 'amount'")],
     )
     def test_an_explanation_says_why_it_does_not_hold(self, attributes: dict[str, Any], because: str) -> None:
         found = verdicts(policies(POLICIES), Question("ticket", attributes, "resolution", MONDAY))
-        assert [verdict.because for verdict in found if verdict.policy == "large"] == [because]
+        (told,) = [verdict.because for verdict in found if verdict.policy == "large"]
+        assert because in told
 
     def test_an_explanation_counts_it_among_the_conditions(self) -> None:
         first, second, _ = verdicts(policies(POLICIES), Question("ticket", {"amount": 11}, "resolution", MONDAY))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from services.timer import fold, ledger
+from services.timer.exclusion import Exclusion
 from services.timer.ledger import Firing
 from services.timer.migration import Migration, Selection, foreseen, may_change, recounted
 from services.timer.policy_file import load
@@ -85,10 +86,8 @@ def test_a_cycle_that_nobody_measures_follows_the_version_without_a_clock() -> N
 def other_exclusions(text: str) -> Rulebook:
     """OLD under other exclusions: the very same version counts as if its text were another."""
     counted = two(text, text).versions[0][1]
-    same = type(counted)(
-        two(OLD, NEW).versions[0][1].version, counted.policies, counted.calendars, metrics=counted.metrics
-    )
-    return Rulebook(((0, same),), exclusions_revision="r2")
+    same = counted.named(two(OLD, NEW).versions[0][1].version)
+    return Rulebook(((0, same.excluding([Exclusion("nothing", 0, 1, "long ago")])),))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from services.timer import fold
-from services.timer.policy_set import PolicySet
+from services.timer.exclusion import Exclusion
 from services.timer.rulebook import Rulebook
 from shared.events import Event, Recount
 from tests.histories import at, event, policies
@@ -15,6 +15,7 @@ from tests.unit.test_timer_handlers import ITEM, RULES, BrokenRules, Desk, creat
 SHORT = policies("- {name: plain, applies_to: {}, calendar: always, targets: {resolution: 1h}}")
 TWO = RULES.adding(at("+20 00:00"), SHORT)
 OLD = RULES.versions[0][1].version
+NOTHING = Exclusion("nothing", 0, 1, "long ago")
 
 
 def recounted(time: str, version: str | None = SHORT.version, number: int = 90) -> Event:
@@ -23,11 +24,9 @@ def recounted(time: str, version: str | None = SHORT.version, number: int = 90) 
     return structs.replace(plain, type="ticket.recounted", recount=Recount(version, "new contract", "ana"))
 
 
-def otherwise(text: str, revision: str) -> Rulebook:
+def otherwise(text: str) -> Rulebook:
     """RULES under other exclusions: the very same version counts as if its text were this one."""
-    counted = policies(text)
-    same = PolicySet(OLD, counted.policies, counted.calendars, metrics=counted.metrics)
-    return Rulebook(((0, same),), exclusions_revision=revision)
+    return Rulebook(((0, policies(text).named(OLD).excluding([NOTHING])),))
 
 
 LATER = otherwise(
@@ -37,8 +36,7 @@ LATER = otherwise(
   calendar: always
   targets: {first_response: 5h, resolution: 11h}
   pause_when: {status: pending}
-""",
-    "r2",
+"""
 )
 
 
@@ -117,7 +115,7 @@ async def test_an_event_in_order_folds_an_item_again_that_was_folded_under_other
     story = [event("10:00 updated status=pending", number=2), event("10:10 updated status=open", number=3)]
     await desk.write(*story)
     assert desk.stored().state == fold.refold([created(), *story], LATER)
-    assert desk.stored().state.exclusions == "r2"
+    assert desk.stored().state.exclusions == LATER.exclusions_revision != ""
 
 
 async def test_a_breach_that_does_not_stand_under_the_exclusions_is_taken_back_by_a_recount() -> None:
@@ -134,7 +132,8 @@ async def test_a_breach_that_does_not_stand_under_the_exclusions_is_taken_back_b
 async def test_a_fold_that_fails_while_a_deadline_fires_sets_the_item_aside() -> None:
     desk = Desk()
     await desk.write(created())
-    desk.rules = BrokenRules(RULES.versions, exclusions_revision="r2")
+    ((since, version),) = RULES.versions
+    desk.rules = BrokenRules(((since, version.excluding([NOTHING])),))
     desk.time.at = at("11:30")
     await desk.fire((at("11:00"), 0, ITEM))
     assert desk.stored().quarantined
