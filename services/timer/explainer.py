@@ -11,6 +11,7 @@ from services.timer.explanation import Explanation, explain
 from services.timer.lease_store import LeaseStore
 from services.timer.policy_versions import PolicyVersions
 from services.timer.query_store import QueryStore
+from services.timer.rulebook import Rulebook
 from shared.db import Database
 from shared.errors import Refused
 from shared.events import DELETIONS, Event, Instant
@@ -46,20 +47,22 @@ class Explainer:
             Unavailable: the database did not answer, or no policies are registered.
             Forgotten: the item was deleted.
         """
-        events = await self._history(key)
-        if not events:
+        packed = await self._history(key)
+        if not packed:
             return None
-        if any(event.type in DELETIONS for event in events):
-            raise Forgotten(f"{key} was deleted, and its attributes with it: its clocks cannot be explained any more")
         if at is None:
             at = await self._leases.now()
         async with self._turn:
             await self._policies.look()
-            return await asyncio.to_thread(explain, key, events, self._policies.rulebook(), at)
+            return await asyncio.to_thread(_explained, key, packed, self._policies.rulebook(), at)
 
-    async def _history(self, key: str) -> list[Event]:
+    async def _history(self, key: str) -> list[bytes]:
         count = 0 if "\0" in key else await self._items.partitions()  # no item has that in its key, and no query may
-        if not count:
-            return []
-        packed = await self._items.history(partition_of(key.encode(), count), key)
-        return [event for each in packed for event in _EVENTS.decode(each)]
+        return await self._items.history(partition_of(key.encode(), count), key) if count else []
+
+
+def _explained(key: str, packed: list[bytes], rulebook: Rulebook, at: Instant) -> Explanation:
+    events = [event for each in packed for event in _EVENTS.decode(each)]
+    if any(event.type in DELETIONS for event in events):
+        raise Forgotten(f"{key} was deleted, and its attributes with it: its clocks cannot be explained any more")
+    return explain(key, events, rulebook, at)

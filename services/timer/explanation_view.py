@@ -56,6 +56,10 @@ class Window:
         """Those of *entries* that begin in it."""
         return [entry for entry in entries if self.since <= at(entry) < self.until]
 
+    def has(self, story: ClockStory) -> bool:
+        """Whether anything of a clock begins in it."""
+        return any(self.since <= at < self.until for at in _marks_of(story))
+
 
 WHOLE: Final = Window()
 
@@ -73,14 +77,14 @@ def page(found: Explanation, since: Instant | None, limit: int) -> Window:
 
 def explanation_view(found: Explanation, window: Window = WHOLE) -> ExplanationView:
     """What stands in a page of an explanation; by default all of it."""
-    clocks = [_clock(found.item, story, window) for story in found.clocks]
+    clocks = [_clock(found.item, story, window) for story in found.clocks if window.has(story)]
     return ExplanationView(
         item=found.item,
         at=rfc3339(found.at),
         stage=found.state.stage,
         attributes=found.state.attributes,
         events=[_happening(each) for each in window.of(found.happenings, lambda each: each.event.time)],
-        clocks=[clock for clock in clocks if clock.spans or clock.milestones or clock.decisions],
+        clocks=clocks,
         unmeasured=[_unmeasured(each) for each in found.unmeasured],
         next_since=None if window.until == _END else rfc3339(window.until),
     )
@@ -90,9 +94,13 @@ def _marks(found: Explanation) -> Iterable[Instant]:
     for happening in found.happenings:
         yield happening.event.time
     for story in found.clocks:
-        yield from (span.start for span in story.spans)
-        yield from (milestone.at for milestone in story.milestones)
-        yield from (decision.at for decision in story.decisions)
+        yield from _marks_of(story)
+
+
+def _marks_of(story: ClockStory) -> Iterable[Instant]:
+    yield from (milestone.at for milestone in story.milestones)
+    yield from (decision.at for decision in story.decisions)
+    yield from (span.start for span in story.spans)
 
 
 def _clock(item: str, story: ClockStory, window: Window) -> ExplainedClock:
