@@ -1,0 +1,151 @@
+"""One item's events through the policies: which clocks there are, and when each breaches and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tests.oracle.clocks import Clock, Meter, Reading, Timeline
+from tests.oracle.cycles import METRICS, REPLIES, Happening, Life
+from tests.oracle.events import Event, in_order, instant, kind_of
+from tests.oracle.policies import Policies, Terms
+
+
+@dataclass
+class Slot:
+    """A metric as one policy (the winner, or one of `combine: all`) measures it: its cycle and its clock, if open.
+
+    `ended_over` is the clock that ended last because the item was over.
+    """
+
+    metric: str
+    name: str
+    open_since: int | None = None
+    clock: Clock | None = None
+    ended_over: Clock | None = None
+
+
+class Fold:
+    """The clocks of one item."""
+
+    def __init__(self, policies: Policies, kind: str) -> None:
+        self._policies = policies
+        self._life = Life(kind)
+        self._timeline = Timeline()
+        self._meter = Meter(policies.hours, self._timeline)
+        self._slots = [Slot(metric, name) for metric in METRICS for name in policies.slots()]
+        self.clocks: list[Clock] = []
+
+    def apply(self, event: Event) -> None:
+        """In this order: what ran out strictly before; the patch; stops and starts; terms under the new attributes."""
+        at = instant(event["time"])
+        self.breach_before(at)
+        happening = self._life.take(event)
+        self._stop(happening, at)
+        self._timeline.moments.append((at, dict(self._life.attributes)))
+        self._take_up(happening, at)
+        for slot in self._slots:
+            if slot.metric in happening.starts and slot.open_since is None:
+                slot.open_since, slot.clock = happening.starts[slot.metric], None
+        for slot in self._slots:
+            if slot.open_since is not None:
+                self._hold_to_terms(slot, at)
+            if slot.open_since is not None and slot.metric in happening.met_at_once:
+                self._end(slot, at, "met")
+
+    def breach_before(self, at: int) -> None:
+        """A clock whose due time lies strictly before *at* breached at its due time."""
+        for clock in self._open_clocks():
+            if clock.breached_at is None:
+                clock.breached_at = self._meter.reaches(clock, clock.terms, clock.terms.target, at)
+                clock.breach_due_at = clock.breached_at
+
+    def read(self, clock: Clock, until: int) -> Reading:
+        """The clock as it was when it stopped, or as it is at *until*."""
+        return clock.reading or self._meter.read(clock, clock.terms, until)
+
+    def _open_clocks(self) -> Iterator[Clock]:
+        return (slot.clock for slot in self._slots if slot.clock is not None)
+
+    def _stop(self, happening: Happening, at: int) -> None:
+        """End the cycles that the event stops; over ends no reply clock of a policy that requires the reply."""
+        for slot in self._slots:
+            if slot.open_since is None or slot.metric not in happening.stops:
+                continue
+            required = slot.clock is not None and slot.clock.terms.require_reply and slot.metric in REPLIES
+            if happening.is_over and required:
+                continue
+            if happening.is_over:
+                slot.ended_over = slot.clock
+            self._end(slot, at, happening.stops[slot.metric])
+
+    def _end(self, slot: Slot, at: int, ending: str) -> None:
+        if slot.clock is not None:
+            slot.clock.reading = self._meter.read(slot.clock, slot.clock.terms, at)
+            slot.clock.stopped_at, slot.clock.ended = at, ending
+        slot.open_since = slot.clock = None
+
+    def _take_up(self, happening: Happening, at: int) -> None:
+        """Reopened: the clocks that ended by being over go on; the time since then stands still."""
+        for slot in self._slots:
+            clock = slot.ended_over
+            if clock is None or slot.metric not in happening.take_up or slot.open_since is not None:
+                continue
+            slot.ended_over = None
+            on_reopen = clock.terms.on_reopen
+            if on_reopen == "resume":
+                assert clock.stopped_at is not None
+                clock.stood_still.append((clock.stopped_at, at))
+                clock.stopped_at = clock.ended = clock.reading = None
+                slot.open_since, slot.clock = clock.started_at, clock
+            if on_reopen == "restart":
+                slot.open_since = at
+
+    def _hold_to_terms(self, slot: Slot, at: int) -> None:
+        """Start, compute again, or cancel the clock of an open cycle, as the policies now say."""
+        terms = self._policies.terms(slot.name, slot.metric, self._life.attributes)
+        clock = slot.clock
+        if clock is None:
+            if terms is not None:
+                self._start(slot, terms, at)
+        elif clock.breached_at is not None:
+            return
+        elif terms is None:
+            open_since = slot.open_since
+            self._end(slot, at, "cancelled")
+            slot.open_since = open_since
+        elif terms.asked != clock.terms.asked:
+            self._change(slot, clock, terms, at)
+
+    def _start(self, slot: Slot, terms: Terms, at: int) -> None:
+        """A clock from the start of its cycle; what is used up by then breaches now."""
+        assert slot.open_since is not None
+        cycle = 1 + sum(clock.metric == slot.metric for clock in self.clocks)
+        slot.clock = Clock(slot.metric, slot.name, cycle, slot.open_since, terms)
+        self.clocks.append(slot.clock)
+        self._breach_by_change(slot.clock, at)
+
+    def _change(self, slot: Slot, clock: Clock, terms: Terms, at: int) -> None:
+        """Other terms: `recompute` as if they had held from the start, `keep` the old ones, `restart` a new clock."""
+        if clock.terms.on_change == "recompute":
+            clock.terms = terms
+            self._breach_by_change(clock, at)
+        if clock.terms.on_change == "restart":
+            self._end(slot, at, "cancelled")
+            slot.open_since = at
+            self._start(slot, terms, at)
+
+    def _breach_by_change(self, clock: Clock, at: int) -> None:
+        """Used up strictly before the change of terms: breached at the change, due when it was used up."""
+        clock.breach_due_at = self._meter.reaches(clock, clock.terms, clock.terms.target, at)
+        clock.breached_at = None if clock.breach_due_at is None else at
+
+
+def fold(policies: Policies, events: Iterable[Event], until: int) -> Fold:
+    """The clocks of one item from all its events up to *until*, in whatever order they come."""
+    ordered = [event for event in in_order(events) if instant(event["time"]) <= until]
+    folded = Fold(policies, kind_of(ordered[0]))
+    for event in ordered:
+        folded.apply(event)
+    folded.breach_before(until)
+    return folded
