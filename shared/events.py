@@ -102,7 +102,7 @@ class Topics:
 
     @property
     def breaches(self) -> str:
-        """What happened to clocks: warnings, breaches, corrections."""
+        """What happened to clocks: warnings, breaches, corrections; and sources that have gone quiet."""
         return f"{self.prefix}sla.breaches.v1"
 
     @property

@@ -29,7 +29,7 @@ from shared.kafka.loop import Subscription, consume
 from shared.kafka.producer import Producer
 from shared.lifecycle import Signals
 from shared.metrics import Metrics
-from tests.factories import breach, breach_record
+from tests.factories import breach, breach_record, silence, silence_record
 from tests.processes import PlazoProcess
 from tests.receivers import Answer, HttpReceiver, Posted, http_receiver
 from tests.servers import Topics
@@ -188,6 +188,20 @@ async def test_a_breach_that_is_published_again_alerts_nobody_twice(
         await until(lambda: len(installed.delivered) == 6)
     assert len(http.posted) == 6
     assert set(ids(http.posted).values()) == {1}
+
+
+async def test_a_silent_source_is_told_to_whom_its_route_names(installed: Installation, http: HttpReceiver) -> None:
+    installed.route(http, match="{type: silent, source: /helpdesk}")
+    silences = [silence("another", source="/pbx"), silence("this")]
+    async with running(installed):
+        await installed.publish(many(1))
+        for key, value, headers in map(silence_record, silences):
+            await installed.producer.send(f"{installed.prefix}sla.breaches.v1", [Outgoing(key, value, headers)])
+        await http.until(lambda posted: len(posted) == 1)
+        await until(lambda: len(installed.delivered) == 1)
+    body = Verifier(SECRET).verify(http.posted[0].body, http.posted[0].headers)
+    assert (body["type"], body["data"]["source"]) == ("sla.source.silent.v1", "/helpdesk")
+    assert installed.delivered[0].reason == "route all: type is silent, source is /helpdesk"
 
 
 async def test_a_receiver_that_never_answers_delays_no_other(installed: Installation, http: HttpReceiver) -> None:

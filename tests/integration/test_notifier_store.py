@@ -19,7 +19,7 @@ from shared.db import Database
 from shared.events import SECOND, Instant, parse_instant
 from shared.metrics import Metrics
 from shared.web import Health, application
-from tests.factories import DUE, breach
+from tests.factories import DUE, breach, silence
 
 LEASE = 60 * SECOND
 NUMBERS = count(1)
@@ -164,6 +164,18 @@ async def test_what_is_given_back_can_be_taken_up_at_once(store: Store, receiver
     await store.release(taken)
     await store.release([])
     assert {each.id for each in await claimed(store, receiver)} == {each.id for each in taken}
+
+
+async def test_a_silence_is_remembered_claimed_and_shown(api: httpx2.AsyncClient, store: Store, receiver: str) -> None:
+    found = silence(f"{receiver}-silence")
+    await store.remember([(found, [Alert("all", receiver, "webhook", "because")])], DUE)
+    assert await store.remember([(found, [Alert("all", receiver, "webhook", "because")])], DUE) == 0
+    [taken] = await store.claim({receiver: 5}, DUE, lease=LEASE)
+    assert taken.record == found
+    shown = (await api.get(f"/v1/deliveries/{taken.id}")).json()
+    assert (shown["type"], shown["item"], shown["metric"], shown["breach_id"]) == (
+        "sla.source.silent.v1", "default/source//helpdesk", None, None,
+    )  # fmt: skip
 
 
 async def test_pending_deliveries_are_counted_by_receiver(store: Store, receiver: str) -> None:

@@ -26,6 +26,7 @@ from services.timer.ledger import Output
 from services.timer.migration import Migration, recounted
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
+from services.timer.sources import event_id
 from services.timer.write_set import ItemRow
 from shared.breach_records import BREACH_TYPES, PUBLISHED_TYPES, decode_published
 from shared.cloudevents import ANY_TENANT, Envelope, encode_record
@@ -45,7 +46,7 @@ from shared.events import (
     parse_instant,
 )
 from shared.kafka.connection import MAX_RECORD_BYTES
-from shared.published import breach_headers
+from shared.published import breach_headers, silence_headers
 from shared.recounts import decode_event, encode_event
 from shared.version import VERSION
 
@@ -249,6 +250,14 @@ def test_the_examples_of_breaches_are_published_of_the_example_events(told: list
     published = {output.event_id: content(msgspec.to_builtins(output.event)) for output in told}
     for _, example in examples(*BREACHES):
         assert published[example["headers"]["ce_id"]] == content(example["payload"])
+
+
+def test_the_example_of_a_silence_has_the_id_and_the_headers_that_the_timer_gives_it() -> None:
+    for _, example in examples("SourceSilent"):
+        event = msgspec.convert(example["payload"], SourceSilence)
+        named = event_id((event.tenant, event.source), parse_instant(event.last_event_at))
+        headers = silence_headers(event_id=named, silence=event, time=parse_instant(event.evidence_through))
+        assert texts(headers) == example["headers"]
 
 
 def test_the_state_of_a_clock_is_as_the_document_says(rulebook: Rulebook) -> None:

@@ -90,6 +90,17 @@ async def test_a_change_takes_effect_when_every_process_had_time_to_see_it(desk:
     assert desk.target_s(other, LEAD / 1_000_000) == 7200
 
 
+async def test_what_is_said_about_sources_reaches_every_process(desk: Desk) -> None:
+    await desk.policies.start()
+    desk.file.write_text(TEXT + "sources: {/desk: {silent_after: 15m, calendar: always}}")
+    await desk.policies.reload()
+    other = desk.process()
+    await other.look()
+    (rule,) = other.rulebook().at(desk.time() + LEAD).sources
+    assert (rule.pattern, rule.after, rule.calendar) == ("/desk", 900_000_000, "always")
+    assert rule.hours is not None
+
+
 async def test_the_same_content_is_no_new_version(desk: Desk) -> None:
     await desk.policies.start()
     await desk.policies.reload()
