@@ -14,6 +14,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.ports import free_port
+from services.timer.clock_record import clock_records
+from services.timer.write_set import ItemRow
 from shared.breach_records import SILENCE, SilenceRecord, decode_published
 from shared.db import Database
 from shared.events import BreachEvent, ClockState
@@ -150,6 +152,14 @@ class Plant:
             elif name not in found or found[name].revision <= state.revision:
                 found[name] = state
         return found
+
+    async def stored_clocks(self) -> dict[str, ClockState]:
+        """The same by the committed rows of the items."""
+        async with self.database.raw("read items") as connection:
+            rows = await connection.fetch("SELECT * FROM timer.item")
+        records = [record for row in rows for record in clock_records(ItemRow(*row)) if record.value is not None]
+        states = [msgspec.json.decode(record.value or b"", type=ClockState) for record in records]
+        return {state.clock_id: state for state in states}
 
     async def _read(self, name: str) -> list[Any]:
         topic = self.topics.name(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.e2e.plant import Plant, plant, until
+from tests.e2e.plant import Plant, Published, plant, until
 from tests.processes import PlazoProcess
 from tests.servers import Broker, Databases, Topics
 
@@ -106,6 +107,16 @@ async def test_an_answer_that_waits_upstream_is_in_time(works: Plant) -> None:
         await ingest.stop()
 
 
+async def told(works: Plant, count: int) -> list[Published]:
+    """Wait until so much was published about clocks; all of it, without repeats."""
+
+    async def is_so() -> bool:
+        return len({record.event_id for record in await works.published()}) >= count
+
+    await until(is_so, f"{count} published events")
+    return list({record.event_id: record for record in await works.published()}.values())
+
+
 async def test_an_ingest_that_does_not_come_back_is_waited_for_only_so_long(works: Plant) -> None:
     works.extra["HOLD_MAX_S"] = "4"
     ingest, timer = works.process("ingest"), works.process("timer")
@@ -115,18 +126,55 @@ async def test_an_ingest_that_does_not_come_back_is_waited_for_only_so_long(work
             await works.send([event("a", "created", datetime.now(UTC))])
             await until(lambda: works.has_folded(1), "the ticket")
         await works.send([event("a", "agent_replied", datetime.now(UTC))])
-
-        async def is_told() -> bool:
-            return bool(await works.published())
-
-        await until(is_told, "the breach")
-        [record] = await works.published()
+        [record] = await told(works, 1)
         assert record.event.late_evidence_possible
         async with ingest:
+            both = await told(works, 2)
+    assert [record.type for record in both] == ["sla.clock.breached.v1", "sla.breach.retracted.v1"]
 
-            async def is_retracted() -> bool:
-                return len(await works.published()) == 2
 
-            await until(is_retracted, "the retraction")
-    types = [record.type for record in await works.published()]
-    assert types == ["sla.clock.breached.v1", "sla.breach.retracted.v1"]
+async def test_what_a_paused_ingest_reads_at_last_takes_back_what_was_told_without_it(works: Plant) -> None:
+    """The consumer of the upstream topics stands still, and lives: nothing tells that it will read on."""
+    works.extra["HOLD_MAX_S"] = "4"
+    ingest, timer = works.process("ingest"), works.process("timer")
+    async with timer, ingest:
+        await both_ready(ingest, timer)
+        created = datetime.now(UTC)
+        await works.send([event(name, "created", created) for name in ("answered", "late", "open")])
+        await until(lambda: works.has_folded(3), "three tickets")
+        ingest.signal(signal.SIGSTOP)
+        in_time, too_late = (created + timedelta(seconds=seconds) for seconds in (2, TARGET_S + 2))
+        await works.send([event("answered", "agent_replied", in_time), event("late", "agent_replied", too_late)])
+        breaches = {record.event.id: record.event for record in await told(works, 3)}
+        assert {record.type for record in await works.published()} == {"sla.clock.breached.v1"}
+        assert breaches.keys() == {"answered", "late", "open"}
+        for breach in breaches.values():
+            assert breach.late_evidence_possible
+            assert seconds_between(breach.due_at, breach.detected_at) >= 3.0  # the wait of HOLD_MAX_S came first
+        ingest.signal(signal.SIGCONT)
+        corrections = [record for record in await told(works, 5) if record.type != "sla.clock.breached.v1"]
+        assert {(record.type, record.event.id) for record in corrections} == {
+            ("sla.breach.retracted.v1", "answered"),
+            ("sla.breach.stopped.v1", "late"),  # it was late indeed
+        }
+        for record in corrections:
+            breach = breaches[record.event.id]
+            assert record.event.breach_id == breach.breach_id
+            assert record.event.clock_id == breach.clock_id
+            assert (breach.sequence, record.event.sequence) == (1, 2)
+            assert record.event.replaced_by is None
+        assert (await clock(timer, "answered"))["state"] == "met"
+        assert len(await told(works, 5)) == 5
+        await until(works.fed, "the states of all clocks to be told")
+        states = await works.clocks()
+        assert states == await works.stored_clocks()
+    assert {state.id: (state.state, state.breached_at is not None) for state in states.values()} == {
+        "answered": ("met", False),
+        "late": ("breached", True),
+        "open": ("breached", True),
+    }
+
+
+def seconds_between(start: str | None, end: str) -> float:
+    """The seconds from one RFC 3339 instant to another."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start or "")).total_seconds()
