@@ -100,9 +100,11 @@ class _VirtualTimer:
         self._states: dict[str, ItemState] = {}
         self._ledgers: dict[str, Ledger] = {}
         self._deadlines: list[tuple[Instant, str]] = []
+        self._known_at: Instant | None = None  # when the last batch arrived
 
     def take(self, at: Instant, events: list[Event]) -> None:
         """Fold a batch that arrives at *at*, and correct what it contradicts."""
+        self._known_at = at
         touched = dict.fromkeys(event.item for event in events)
         for event in events:
             self._fold(event)
@@ -113,11 +115,15 @@ class _VirtualTimer:
             self._plan(item)
 
     def fire_before(self, now: Instant) -> None:
-        """Publish what is due strictly before *now*, each thing as soon as it is certain."""
+        """Publish what is due strictly before *now*, each thing as soon as it is certain.
+
+        What was past already when its event arrived is certain by then.
+        """
         while self._deadlines and self._deadlines[0][0] < now:
             due, item = heappop(self._deadlines)
             if ledger.next_due(self._states[item], self._ledgers.get(item, ledger.EMPTY)) == due:
-                self._publish(item, due + 1, due + 1)
+                certain = due + 1 if self._known_at is None else max(due + 1, self._known_at)
+                self._publish(item, certain, certain)
                 self._plan(item)
 
     def _fold(self, event: Event) -> None:

@@ -141,6 +141,10 @@ class Plant:
         assert all(record == distinct[record.id] for record in found)
         return list(distinct.values())
 
+    async def dead_letters(self) -> int:
+        """How many records nobody could use."""
+        return len(await self._read("sla.deadletters.v1"))
+
     async def clocks(self) -> dict[str, ClockState]:
         """clock id -> its present state, as a reader of the compacted topic finds it."""
         found: dict[str, ClockState] = {}
