@@ -12,7 +12,7 @@ from services.notifier.delivery import Delivery
 from services.notifier.routing import TYPE_NAMES
 from services.notifier.wording import clock_time, full_time, one_line, table, words
 from shared.breach_records import BreachRecord, PublishedRecord
-from shared.events import BreachEvent, SourceSilence, instant, parse_instant, rfc3339
+from shared.events import BreachEvent, CountedSpan, SourceSilence, instant, parse_instant, rfc3339
 
 SPANS_SHOWN: Final = 20  # of the explanation, in the longer text
 ATTRIBUTES_SHOWN: Final = 20
@@ -126,9 +126,14 @@ def _attributes(event: BreachEvent) -> str:
 
 def _explanation(event: BreachEvent) -> str:
     spans = event.explanation[:SPANS_SHOWN]
-    rows = [f"{full_time(s.start)} – {full_time(s.end)}  {s.state}, counted {words(s.business_s)}" for s in spans]
+    rows = [f"{full_time(s.start)} – {full_time(s.end)}  {_span(s)}" for s in spans]
     left = len(event.explanation) - len(spans)
     return "\n".join([*rows, f"and {left} more"] if left else rows)
+
+
+def _span(span: CountedSpan) -> str:
+    why = f" by {one_line(span.exclusion)}: {one_line(span.reason or '')}" if span.exclusion else ""
+    return f"{span.state}, counted {words(span.business_s)}{why}"
 
 
 def _plain(value: Any) -> str:

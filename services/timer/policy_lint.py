@@ -11,6 +11,7 @@ from services.timer.business_hours import NoOpenTime
 from services.timer.calendar_file import DAYS
 from services.timer.conditions import By, Conditions, matches
 from services.timer.cycles import patch_of
+from services.timer.exclusion_lint import uncovered, unknown
 from services.timer.metric_lint import read_by, unmeasured, wrong_targets
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import LEVELS, Policy
@@ -47,7 +48,8 @@ def findings(policies: PolicySet, now: Instant) -> list[Finding]:
         unused = name not in {name for policy in policies.policies for name in policy.calendars}
         found += [Finding(f"calendar {name}", "no policy uses it")] if unused else []
         found += [Finding(f"calendar {name}", message) for message in _overlaps(hours.spec)]
-    return found + [Finding(f"metric {name}", message) for name, message in unmeasured(policies)]
+    found += [Finding(f"metric {name}", message) for name, message in unmeasured(policies)]
+    return found + [Finding(f"exclusion {name}", message) for name, message in uncovered(policies)]
 
 
 def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
@@ -60,7 +62,7 @@ def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
     if uncovered:
         message = f"no policy covers {len(uncovered)} of {len(items)} items, {uncovered[0]} among them"
         found.append(Finding("events", message))
-    seen = {name for _, attributes, _ in items.values() for name in attributes}
+    seen = frozenset(name for _, attributes, _ in items.values() for name in attributes)
     for policy in policies.policies:
         read = (policy.when and policy.when.reads) or ()
         by_metrics = [read_by(metric, policy, policies) for metric in policy.targets]
@@ -68,7 +70,8 @@ def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
         unseen = sorted(named - seen) if items else []
         found += [Finding(f"policy {policy.name}", f"no event has the attribute {name!r}") for name in unseen]
         found += [Finding(f"policy {policy.name}", message) for message in _unanswered(policy, items)]
-    return found
+    unknown_to = unknown(policies, seen) if items else ()
+    return found + [Finding(f"exclusion {name}", message) for name, message in unknown_to]
 
 
 def _unanswered(policy: Policy, items: Mapping[str, tuple[str, dict[str, Any], Instant]]) -> Iterator[str]:
