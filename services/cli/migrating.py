@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -123,11 +123,12 @@ async def carry_out(
         await offsets.require([settings.topics.events])
         await producer.start()
         with _Told(await here.store.item_count()) as told:
-            async for reached in migrator.carry_out(progress, producer, settings.topics.events):
-                progress = reached
-                told.show(progress.counts)
-                if stop.is_set():
-                    break
+            async with aclosing(migrator.carry_out(progress, producer, settings.topics.events)) as steps:
+                async for reached in steps:
+                    progress = reached
+                    told.show(progress.counts)
+                    if stop.is_set():
+                        break
     finally:
         await producer.stop()
         await offsets.stop()

@@ -7,7 +7,7 @@ it was: the last page's events are sent again, with the ids that they had.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -57,7 +57,7 @@ class Migrator:
         self._rulebook = rulebook
         self._page = page
 
-    async def look(self, migration: Migration, selection: Selection, after: Place) -> AsyncIterator[Looked]:
+    async def look(self, migration: Migration, selection: Selection, after: Place) -> AsyncGenerator[Looked]:
         """What the migration would do, page by page, from the items behind *after* on."""
         while True:
             looked = await self._look(migration, selection, after)
@@ -66,7 +66,7 @@ class Migrator:
             yield looked
             after = looked.last
 
-    async def carry_out(self, progress: Progress, sender: Sender, topic: str) -> AsyncIterator[Progress]:
+    async def carry_out(self, progress: Progress, sender: Sender, topic: str) -> AsyncGenerator[Progress]:
         """Send its event to every item that the migration changes; how far it has come, after each page and at the end.
 
         Raises:

@@ -71,8 +71,13 @@ def _stands(step: Step, clock: Clock, offer: Terms, rules: Rules) -> bool:
     """Whether the clock's own terms stand in the other version: those on offer, or those that it kept in a change."""
     if is_under(clock, offer):
         return True
-    kept, now = step.policy(clock), rules.named.get(clock.policy)
-    return now is not None and _same(kept, now) and step.hours(clock) == rules.policies.calendars.get(clock.calendar)
+    before, kept, now = step.rules(clock.version), step.policy(clock), rules.named.get(clock.policy)
+    return (
+        now is not None
+        and _same(kept, now)
+        and before.pauses(kept.name, clock.metric) == rules.pauses(now.name, clock.metric)
+        and before.policies.calendars[clock.calendar] == rules.policies.calendars.get(clock.calendar)
+    )
 
 
 def _same(policy: Policy, other: Policy) -> bool:

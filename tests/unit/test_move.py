@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from services.timer import fold
 from services.timer.clock import Clock, counted
+from services.timer.exclusion import Exclusion
 from services.timer.item import ItemState
 from services.timer.policy_set import PolicySet
 from services.timer.rulebook import Rulebook
 from shared.events import Event, Instant, Recount
-from tests.histories import at, clocks, event, history, policies
+from tests.histories import DAY, at, clocks, event, history, policies
 from tests.strategies_events import LENGTH, RULEBOOKS, UNTIL, histories
 from tests.unit.test_clock import LAW
 
@@ -239,7 +240,7 @@ def test_a_version_that_is_not_known_is_not_guessed_at() -> None:
 
 def renamed(policies: PolicySet) -> PolicySet:
     """The same policies as another version."""
-    return PolicySet("other", policies.policies, policies.calendars, metrics=policies.metrics)
+    return policies.named("other")
 
 
 def plain(state: ItemState) -> ItemState:
@@ -282,7 +283,12 @@ class TestLaws:
     def test_a_move_to_the_same_terms_changes_nothing(
         self, events: list[Event], rules: Rulebook, data: st.DataObject
     ) -> None:
-        both = rules.adding(data.draw(instants(events)), renamed(rules.versions[0][1]))
+        ((_, first),) = rules.versions
+        since = data.draw(instants(events))
+        covers = data.draw(st.sampled_from(({}, {"priority": frozenset({"urgent"})})))
+        first = first.excluding([Exclusion("outage", since, since + DAY, "the network was down", covers)])
+        rules = Rulebook(((0, first),))
+        both = rules.adding(data.draw(instants(events)), renamed(first))
         move = move_at(data.draw(instants(events)), "other", events[0])
         still = replace(move, recount=Recount())  # what ran out by the instant of the move is noted in any case
         assert plain(fold.refold([*events, move], both)) == plain(fold.refold([*events, still], rules))
