@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
+import jsonschema
 import msgspec
 import pytest
 from fastapi import FastAPI
@@ -30,6 +31,7 @@ from shared.breach_records import PUBLISHED_TYPES
 from shared.cloudevents import decode_structured
 from shared.configuration import Upstream, load
 from shared.db import Database
+from shared.documents import Document
 from shared.errors import DeadLetterReason
 from shared.events import EVENT_TYPES, BreachEvent, SourceSilence, parse_instant
 from shared.metrics import Metrics
@@ -151,6 +153,7 @@ def test_every_sla_metric_is_documented_and_no_other() -> None:
         ("Options of a target", "TargetModel"),
         ("Options of a calendar", "HeirModel"),
         ("Sources", "SourceModel"),
+        ("Exclusions", "ExclusionModel"),
     ],
 )
 def test_every_option_of_a_policy_file_is_documented_and_no_other(heading: str, definition: str) -> None:
@@ -194,9 +197,9 @@ def test_the_policies_in_the_docs_are_accepted() -> None:
         "acme-gold",
         "network-team",
     ]
-    assert others
-    for text in others:
+    for text in (first, *others):
         assert policy_file.load({"policies.md": text}).policies
+        jsonschema.validate(Document(text, "policies.md").value, policy_file.json_schema())
 
 
 def test_the_calendars_in_the_docs_are_accepted() -> None:
