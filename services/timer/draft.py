@@ -99,14 +99,15 @@ class Draft:
         held = part.deleted[key]
         held.recent = [[bare(event) for event in some] for some in held.recent]
 
-    def hear(self, holding: Holding, arrivals: Iterable[tuple[Event, Record]]) -> None:
+    def hear(self, holding: Holding, arrivals: Iterable[tuple[Event, Record]], now: Instant) -> None:
         """Note of which sources something new arrived, and when, to the second; what Plazo itself writes is no source.
 
-        Of more than SOURCES_MOST the ones that are new are passed over.
+        A record without a time, or with one that has not come yet, arrives *now*. Of more than SOURCES_MOST sources
+        the ones that are new are passed over.
         """
         latest = {(event.tenant, event.source): record.timestamp for event, record in arrivals if not event.recount}
         for name, at_ms in latest.items():
-            second = at_ms // 1000 * SECOND
+            second = (at_ms if 0 < at_ms < now // 1000 else now // 1000) // 1000 * SECOND
             before = holding.heard.get(name)
             if second > before if before is not None else len(holding.heard) < SOURCES_MOST:
                 holding.heard[name] = self._part(holding).heard[name] = second

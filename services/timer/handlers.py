@@ -88,7 +88,7 @@ class Timer:
         late: list[Arrival] = []
         for arrival in arrivals:
             (fresh if self._fold(holding, arrival) else late).append(arrival)
-        self._draft.hear(holding, fresh)
+        self._draft.hear(holding, fresh, begun)
         self._took("fold", begun)
         if late:
             self._late.setdefault(holding, []).extend(late)
@@ -181,6 +181,7 @@ class Timer:
         if is_repeat(held.state, event, known):
             self._metrics.events_folded.labels(outcome="repeated").inc()
             return
+        self._draft.hear(holding, [arrival], self._now())
         if is_too_late(held.state, event):
             error = BadRecord("too_late", "expected an event from after the deletion of its item", "time")
             self._bury(holding, bare_record(arrival.record, event), error)
@@ -190,7 +191,6 @@ class Timer:
             self._bury(holding, arrival.record, error)
             return
         known.append(event)
-        self._draft.hear(holding, [arrival])
         # One that follows after all had another's fingerprint, or came behind a late one of the same batch. What comes
         # after a deletion changes nothing in any order, and what is kept of a deleted item cannot be folded.
         is_in_place = fold.follows(held.state, event) and not self._is_stale(held)

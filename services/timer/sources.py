@@ -31,7 +31,7 @@ from shared.published import silence_headers
 
 log = structlog.get_logger(__name__)
 SPEAKER: Final = 0  # the partition whose owner watches, and in whose outbox silences go
-ROUND_S: Final = 1.0
+ROUND_S: Final = 2.0
 LOOKS: Final = 100  # quiet sources looked at in a round: one look takes 0.2 ms, and what is due must not wait for it
 KEEP: Final[Span] = 10 * SECOND  # until the hearing is stored again: in less than BREAK, so that a takeover is no break
 KEEP_HABITS: Final[Span] = 60 * SECOND  # the same for habits: what a crash forgets makes a source look slower
@@ -232,9 +232,8 @@ class Sources:
             self._forgot_at = now
 
     def _show(self) -> None:
-        self._metrics.show_sources(
-            {name: (known.habit.latest / SECOND, known.is_silent) for name, known in self._known.items()}
-        )
+        first = sorted(self._known.items(), key=lambda pair: pair[1].habit.since)
+        self._metrics.show_sources({name: (known.habit.latest / SECOND, known.is_silent) for name, known in first})
 
 
 def event_id(name: SourceName, last_event_at: Instant) -> str:

@@ -13,7 +13,7 @@ from services.timer.draft import Draft
 from services.timer.fold import EMPTY
 from services.timer.holdings import SOURCES_MOST, Held, Holding
 from services.timer.write_set import HeardRow
-from shared.events import BreachEvent, CountedSpan, Recount
+from shared.events import SECOND, BreachEvent, CountedSpan, Recount
 from shared.kafka.connection import MAX_RECORD_BYTES
 from tests.factories import DUE, breach_event, ticket_event
 from tests.fakes import FakeRecord
@@ -51,10 +51,13 @@ def test_a_breach_is_published_whatever_its_item_carries(
     assert bool(event.explanation) == explained
 
 
+NOW = 60 * SECOND
+
+
 def heard(holding: Holding, *arrivals: tuple[str, int]) -> tuple[HeardRow, ...]:
     """What a write set says about sources of which (name, timestamp in ms) arrived."""
     draft = Draft("sla.breaches.v1")
-    draft.hear(holding, [(ticket_event(source=name), FakeRecord(b"", timestamp=at)) for name, at in arrivals])
+    draft.hear(holding, [(ticket_event(source=name), FakeRecord(b"", timestamp=at)) for name, at in arrivals], NOW)
     write_set, _ = draft.freeze()
     assert not write_set.heard or write_set.moves  # it is written with its partition, or not at all
     return write_set.heard
@@ -70,6 +73,11 @@ def test_of_a_source_the_last_arrival_is_written_and_within_a_second_only_once()
     assert heard(holding, ("/a", 3_000)) == (HeardRow(3, "default", "/a", 3_000_000),)
 
 
+@pytest.mark.parametrize("at_ms", [-1, 0, 60_001, 2**62])
+def test_what_has_no_time_or_one_that_has_not_come_yet_arrives_now(at_ms: int) -> None:
+    assert heard(Holding(0, 1, revision=0, next_offset=0), ("/a", at_ms)) == (HeardRow(0, "default", "/a", NOW),)
+
+
 def test_of_a_flood_of_sources_the_rest_is_passed_over() -> None:
     holding = Holding(0, 1, revision=0, next_offset=0)
     assert len(heard(holding, *((f"/{n}", 1_000) for n in range(SOURCES_MOST + 10)))) == SOURCES_MOST
@@ -79,5 +87,5 @@ def test_of_a_flood_of_sources_the_rest_is_passed_over() -> None:
 def test_what_plazo_writes_itself_is_no_source() -> None:
     draft = Draft("sla.breaches.v1")
     holding = Holding(0, 1, revision=0, next_offset=0)
-    draft.hear(holding, [(ticket_event(source="/plazo", recount=Recount()), FakeRecord(b""))])
+    draft.hear(holding, [(ticket_event(source="/plazo", recount=Recount()), FakeRecord(b""))], NOW)
     assert draft.freeze()[0].heard == ()

@@ -230,9 +230,8 @@ def test_minutes_are_counted_as_a_person_would(times: list[Instant], start: Inst
     assert spoken(habit_of(*times), start, end) == len({at // MINUTE for at in times} & set(between))
 
 
-@given(times=TIMES_HEARD, order=st.randoms())
-def test_repeated_looks_teach_nothing(times: list[Instant], order: object) -> None:
-    """Whatever was heard up to an instant: hearing the same or something older again changes nothing."""
+@given(times=TIMES_HEARD)
+def test_hearing_the_same_or_something_older_again_teaches_nothing(times: list[Instant]) -> None:
     habit = habit_of(*times)
     assert spoke(habit, min(times)) == habit
     assert spoke(habit, max(times)) == habit
