@@ -1,4 +1,4 @@
-"""The laws of business hours, and the nights on which clocks change."""
+"""The laws of business hours, and what they answer where there is nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.calendar_file import DAYS, parse_window
 from services.timer.compiled_hours import FAR, FIRST, LAST
-from services.timer.opening_times import DAY, HoursSpec, Region, Window, time_zone, time_zones
+from services.timer.opening_times import DAY, HoursSpec, Region, Window
 from shared.events import SECOND, Instant, instant, parse_instant, rfc3339
 from tests.strategies import calendars, instants, spans
 
@@ -125,69 +125,6 @@ def opened_near(spec: HoursSpec, at: Instant) -> list[tuple[Instant, Instant]]:
             opened, closed = (midnight + timedelta(seconds=each) for each in (window.start, window.end))
             pairs.append((instant(opened.astimezone(UTC)), instant(closed.astimezone(UTC))))
     return [(opened, closed) for opened, closed in pairs if opened < closed]
-
-
-SPRING, AUTUMN = "2026-03-29", "2026-10-25"
-
-
-@pytest.mark.parametrize(
-    ("zone", "windows", "day", "expected"),
-    [
-        # Three hours on the wall, of which the clock skips one.
-        ("Europe/Madrid", "01:00-04:00", SPRING, "00:00-02:00"),
-        # Wholly inside the gap, each boundary moves forward by it.
-        ("Europe/Madrid", "02:15-02:45", SPRING, "01:15-01:45"),
-        # The gap itself: nothing is left of it.
-        ("Europe/Madrid", "02:00-03:00", SPRING, ""),
-        # The start moves behind the end, so that the window is dropped.
-        ("Europe/Madrid", "02:30-03:10", SPRING, ""),
-        # The end moves behind the start of the next window: one stretch, counted once.
-        ("Europe/Madrid", "01:00-02:30 03:00-05:00", SPRING, "00:00-03:00"),
-        # Three hours on the wall, of which one comes twice.
-        ("Europe/Madrid", "01:00-04:00", AUTUMN, "-1:00-03:00"),
-        # A start that comes twice is the first one.
-        ("Europe/Madrid", "02:30-03:30", AUTUMN, "00:30-02:30"),
-        # An end that comes twice is the first one too.
-        ("Europe/Madrid", "01:00-02:30", AUTUMN, "-1:00-00:30"),
-        # Lord Howe skips half an hour (02:00 to 02:30, from +10:30 to +11).
-        ("Australia/Lord_Howe", "01:00-03:00", "2026-10-04", "-9:30--8:00"),
-        # And repeats half an hour (02:00 back to 01:30).
-        ("Australia/Lord_Howe", "01:00-03:00", "2026-04-05", "-10:00--7:30"),
-        # Cairo has no midnight on this Friday: the day begins at 01:00.
-        ("Africa/Cairo", "00:00-02:00", "2026-04-24", "-2:00--1:00"),
-        # And Thursday the 29th of October has its last hour twice.
-        ("Africa/Cairo", "22:00-24:00", "2026-10-29", "19:00-22:00"),
-        # Santiago has no midnight on this Sunday (from -4 to -3).
-        ("America/Santiago", "00:30-02:00", "2026-09-06", "04:30-05:00"),
-        # And its Saturday before has the last hour twice.
-        ("America/Santiago", "23:00-24:00", "2026-04-04", "26:00-28:00"),
-        # Sao Paulo's midnight, when it still changed: 24:00 is 01:00, the same instant.
-        ("America/Sao_Paulo", "22:00-24:00", "2018-11-03", "25:00-27:00"),
-        # Apia had no 30th of December: its hours move forward by the gap, which is a day.
-        ("Pacific/Apia", "09:00-17:00", "2011-12-30", "19:00-27:00"),
-        # A zone with minutes in its offset.
-        ("Asia/Kathmandu", "09:00-17:00", "2026-01-05", "03:15-11:15"),
-    ],
-)
-def test_a_night_on_which_clocks_change(zone: str, windows: str, day: str, expected: str) -> None:
-    opened = hours(zone, {}, exceptions={date.fromisoformat(day): tuple(map(parse_window, windows.split()))})
-    midnight = parse_instant(f"{day}T00:00:00Z")
-    found = opened.spec.intervals(midnight - 2 * DAY, midnight + 3 * DAY)
-    assert [[(at - midnight) // (60 * SECOND) for at in pair] for pair in found] == minutes(expected)
-
-
-def minutes(text: str) -> list[list[int]]:
-    """`-1:00-03:00` as minutes from midnight: [[-60, 180]]."""
-    if not text:
-        return []
-    middle = text.index("-", 1)
-    return [[clock(part) for part in (text[:middle], text[middle + 1 :])]]
-
-
-def clock(text: str) -> int:
-    sign = -1 if text.startswith("-") else 1
-    whole, rest = text.lstrip("-").split(":")
-    return sign * (int(whole) * 60 + int(rest))
 
 
 NIGHT = {"fri": "22:00-06:00"}
@@ -339,9 +276,3 @@ def test_business_hours_with_the_same_content_are_equal() -> None:
     assert hours("UTC", OFFICE) == hours("UTC", dict(OFFICE))
     assert hash(hours("UTC", OFFICE)) == hash(hours("UTC", dict(OFFICE)))
     assert hours("UTC", OFFICE) != hours("Europe/Madrid", OFFICE)
-
-
-def test_every_time_zone_of_the_database_can_be_loaded() -> None:
-    assert {time_zone(name).key for name in time_zones()} == time_zones()
-    with pytest.raises(KeyError):
-        time_zone("Europe/../UTC")
