@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from services.timer import backtest, fold
+from services.timer.rulebook import Rulebook
 from services.timer.scrubbing import bare
 from services.timer.write_set import unpack_headers
 from shared.events import DELETIONS, SECOND, Event
@@ -197,6 +199,30 @@ class TestTheDatabase:
         assert desk.published() == ["dead letter quarantined", "dead letter quarantined"]
         assert SECRET not in stored(desk) + outbox(desk)
         assert desk.history() == ["001", "002"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(), rulebooks(), st.integers(0, 13), st.randoms(use_true_random=False), st.data())
+async def test_in_any_order_nothing_personal_stays_and_the_clocks_are_of_what_was_accepted(
+    events: list[Event], rules: Rulebook, place: int, shuffled: random.Random, data: st.DataObject
+) -> None:
+    some = [replace(each, attributes={**each.attributes, "name": SECRET}) for each in events]
+    kind, end = events[0].kind, events[place % len(events)].time
+    deletion = replace(DELETED, id="gone", type=f"{kind}.deleted", kind=kind, time=end)
+    arriving = [*some, deletion, *some[::2]]
+    shuffled.shuffle(arriving)
+    desk = Desk(rules)
+    while arriving:
+        size = data.draw(st.integers(1, 5))
+        await desk.write(*arriving[:size])
+        del arriving[:size]
+    accepted = set(desk.history())
+    item = deletion.item
+    assert SECRET not in stored(desk) + outbox(desk)
+    assert desk.stored(item).state == fold.refold([each for each in [*some, deletion] if each.id in accepted], rules)
+    refused = [each for each in some if each.id not in accepted]
+    assert all(each.order < deletion.order for each in refused)
+    assert {row[0] for row in map(str.split, desk.published()) if row[0] == "dead"} == ({"dead"} if refused else set())
 
 
 def test_a_bare_event_is_the_same_but_for_its_attributes() -> None:

@@ -91,6 +91,19 @@ class TestTransitions:
         assert resolution(text) == ["resolution 1 plain cancelled 09:00–10:00 due 17:00 elapsed 1:00"]
         assert state(text).stage == "final"
 
+    @pytest.mark.parametrize("merging", ["merged", "snapshot"])
+    def test_the_item_that_goes_on_is_told_with_what_is_cancelled(self, merging: str) -> None:
+        text = f"""
+            09:00 created group=g
+            18:00 {merging} merged_into=77
+            """
+        outputs = backtest.published(history(text), RESOLUTION, at("20:00"))
+        assert [told(output) for output in outputs] == [
+            "clock.breached resolution 17:00",
+            "breach.cancelled resolution 18:00",
+        ]
+        assert [output.event.attributes for output in outputs] == [{"group": "g"}, {"group": "g", "merged_into": "77"}]
+
     def test_who_has_the_item_shows_in_its_attributes(self) -> None:
         text = """
             09:00 snapshot status=open
