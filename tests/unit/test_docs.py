@@ -16,6 +16,7 @@ from services.__main__ import COMMANDS
 from services.cli.settings import InstallationSettings
 from services.ingest.__main__ import build as build_ingest
 from services.ingest.settings import Settings as IngestSettings
+from services.ingest.status_file import built_in as status_names
 from services.ingest.status_file import extended
 from services.notifier import routes_file
 from services.notifier.api import router as notifier_router
@@ -223,8 +224,9 @@ def test_the_routes_in_the_docs_are_accepted() -> None:
 
 
 def test_the_events_in_the_docs_are_read() -> None:
-    (event,) = examples(EVENTS, "json", "canonical-event")
+    event, snapshot = examples(EVENTS, "json", "canonical-event")
     assert decode_structured(event.encode()).item == "default/ticket/42"
+    assert status_names().mapped(decode_structured(snapshot.encode())).attributes["status"] == "pending"
     (breach,) = examples(EVENTS, "json", "breach")
     assert msgspec.json.decode(breach, type=BreachEvent).breach_id is not None
     assert msgspec.to_builtins(msgspec.json.decode(breach, type=BreachEvent)) == msgspec.json.decode(breach)
