@@ -48,6 +48,7 @@ EVENT_TYPES: Final = frozenset(
     }
 )
 RECOUNTS: Final = frozenset({"ticket.recounted", "chat.recounted", "call.recounted"})  # written by Plazo alone
+REASON_LENGTH: Final = 2_000  # characters of a recount's reason, which every item that it is about keeps
 
 
 def instant(moment: datetime) -> Instant:
@@ -120,7 +121,7 @@ class Recount(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a person decided about an item: to fold it again, and perhaps to move its open clocks to other terms."""
 
     policy_version: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None  # None: each keeps its own
-    reason: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_LENGTH)] = ""
     by: Annotated[str, msgspec.Meta(max_length=512)] = ""  # who decided it
 
 

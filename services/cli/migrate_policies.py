@@ -22,7 +22,7 @@ from services.timer.migration_store import Progress
 from services.timer.migrator import PAGE
 from shared.db import Database
 from shared.errors import Refused
-from shared.events import Kind
+from shared.events import REASON_LENGTH, Kind
 from shared.lifecycle import Signals, run
 from shared.logs import configure
 
@@ -94,6 +94,8 @@ def _refuse_contradictions(wish: Wish, *, apply: bool, reason: str | None, other
         raise typer.BadParameter("expected only one of --apply, --resume, --abandon and --list")
     if apply and not (reason and reason.strip()):
         raise typer.BadParameter("--apply needs a reason, which is kept for ever", param_hint="--reason")
+    if reason is not None and len(reason) > REASON_LENGTH:
+        raise typer.BadParameter(f"expected at most {REASON_LENGTH} characters", param_hint="--reason")
 
 
 async def _preview(wish: Wish, form: Format) -> None:
@@ -124,7 +126,7 @@ def _change(wish: Wish, work: Work) -> int:
             if work.resume is None:
                 decision = Decision(uuid4(), work.reason, _user())
                 progress = await decide(here, wish, decision, signals.stop)
-                typer.echo(f"Migration {progress.migration.id} to {progress.migration.version}.", err=True)
+                typer.echo(f"Migration {progress.migration.id} begins.", err=True)
             else:
                 progress = _unfinished(await here.store.migration(work.resume))
             progress = await carry_out(here, progress, settings, signals.stop, page=wish.page)

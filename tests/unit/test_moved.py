@@ -137,6 +137,7 @@ def test_no_migrations_are_no_error() -> None:
         (["--apply", "--list"], "only one of --apply, --resume, --abandon and --list"),
         (["--apply"], "--apply needs a reason"),
         (["--apply", "--reason", "  "], "--apply needs a reason"),
+        (["--apply", "--reason", "x" * 2_001], "expected at most 2000 characters"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options: list[str], expected: str) -> None:
