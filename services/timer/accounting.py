@@ -77,9 +77,9 @@ def counted(stretches: Sequence[Stretch], end: Instant, account: Account) -> lis
     return found
 
 
-def total(spans: Sequence[Counted], state: SpanState) -> Span:
-    """The business time of all spans in a state."""
-    return sum(span.business for span in spans if span.state == state)
+def total(spans: Sequence[Counted], *states: SpanState) -> Span:
+    """The business time of all spans in one of these states."""
+    return sum(span.business for span in spans if span.state in states)
 
 
 def _append(found: list[Counted], span: Counted) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 from services.timer.clock import Clock, reach
 from services.timer.net_hours import Hours, gross_of
@@ -13,7 +14,7 @@ from shared.events import Instant, Span
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """Business time in a calendar from an instant on: `due_at = since + (target - used)`."""
+    """Business time in a calendar from an instant on: `due_at = since + (target - used) + excluded`."""
 
     target: Span
     used: Span  # by `since`
@@ -21,6 +22,7 @@ class Derivation:
     calendar: str
     time_zone: str
     due_at: Instant | None  # None: it stands still, or the calendar has no such instant
+    excluded: Span = 0  # open time from `since` to `due_at` that does not count
     hypothetical: bool = False  # the clock was stopped while it stood still: due if it had gone on then
 
     @property
@@ -29,14 +31,24 @@ class Derivation:
         return self.target - self.used
 
 
-def derive(clock: Clock, stretches: Sequence[Stretch], hours: Hours) -> Derivation:
-    """Why the clock is due when it is due, by its stretches from the first to the present one."""
-    starts = [(stretch.since, stretch.elapsed, False) for stretch in reversed(stretches) if stretch.ran]
+def derive(clock: Clock, stretches: Sequence[Stretch], tried: Sequence[Hours]) -> Derivation:
+    """Why the clock is due when it is due.
+
+    Args:
+        clock: as of the instant of the explanation.
+        stretches: its own, from the first to the present one.
+        tried: the hours in which it may have become due, the likeliest first; at least one.
+    """
+    # Also where it would have run but for an exclusion: with nothing left it is due at the very start of that.
+    ran = [stretch for stretch in reversed(stretches) if stretch.ran or stretch.exclusion]
+    starts = [(stretch.since, stretch.elapsed, False) for stretch in ran]
     if clock.stopped_at is not None:
         starts.append((clock.stopped_at, clock.elapsed, True))
-    zone = gross_of(hours).spec.time_zone
-    for since, used, hypothetical in starts:
-        if clock.due_at is not None and reach(hours, since, clock.target - used) == clock.due_at:
-            return Derivation(clock.target, used, since, clock.calendar, zone, clock.due_at, hypothetical)
-    used, since = clock.elapsed, clock.since
-    return Derivation(clock.target, used, since, clock.calendar, zone, clock.due_at)
+    gross = gross_of(tried[0])
+    found = Derivation(clock.target, clock.elapsed, clock.since, clock.calendar, gross.spec.time_zone, clock.due_at)
+    for hours, (since, used, hypothetical) in product(tried, starts):
+        left = clock.target - used
+        if clock.due_at is not None and left >= 0 and reach(hours, since, left) == clock.due_at:
+            excluded = gross.between(since, clock.due_at) - left
+            return replace(found, used=used, since=since, excluded=excluded, hypothetical=hypothetical)
+    return found

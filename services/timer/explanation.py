@@ -115,6 +115,7 @@ class _Life:
     stretches: list[Stretch]
     milestones: list[Milestone] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    dated: Mapping[str, Any] = field(default_factory=dict)  # the item's attributes under which it was last due
 
 
 class _Watch:
@@ -143,6 +144,7 @@ class _Watch:
             old = before.clocks[place] if place < len(before.clocks) else None
             if clock is not old:
                 self._note(place, old, clock, event)
+                self._date(self._lives[place], old, clock, before)
 
     def explanation(self, item: str, at: Instant) -> Explanation:
         """What was seen, as of an instant after the last event."""
@@ -160,6 +162,12 @@ class _Watch:
         life.stretches = _continued(life.stretches, clock, hours) or self._counted_anew(clock, event)
         if old is None or terms_differ(old, clock):
             life.decisions.append(self._decision(clock))
+
+    def _date(self, life: _Life, old: Clock | None, clock: Clock, before: ItemState) -> None:
+        if old is None or (clock.breached_at is None and clock.stopped_at is None):
+            life.dated = self._state.attributes
+        elif old.breached_at is None:  # it breached, or ended, under those that held up to the event
+            life.dated = before.attributes
 
     def _counted_anew(self, clock: Clock, event: Event) -> list[Stretch]:
         kept = [*clock.past, present(clock)]
@@ -188,6 +196,12 @@ class _Watch:
         kind = self._happenings[-1].event.kind
         return self._rulebook.exclusions.net(gross, kind, self._known[max(place, 0)][1])
 
+    def _dating(self, life: _Life, clock: Clock, gross: BusinessHours) -> list[Hours]:
+        # Those in which it was last due; or, of one that was counted anew and found to be late, those of that time.
+        kind = self._happenings[-1].event.kind
+        last = self._rulebook.exclusions.net(gross, kind, life.dated)
+        return [last] if clock.due_at is None else [last, self._hours(gross, clock.due_at)]
+
     def _story(self, place: int, before: Clock, at: Instant) -> ClockStory:
         life = self._lives[place]
         clock = clocks.run_out(before, at)
@@ -203,7 +217,7 @@ class _Watch:
             elapsed,
             paused,
             counted(stretches, end, account),
-            derive(clock, stretches, self._hours(gross, at if clock.due_at is None else clock.due_at)),
+            derive(clock, stretches, self._dating(life, clock, gross)),
             [*life.milestones, *milestones(before, clock, None, begun_by=None)],
             life.decisions,
         )

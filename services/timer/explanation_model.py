@@ -123,13 +123,14 @@ class SpanView(BaseModel):
 
 
 class DueView(BaseModel):
-    """How the due time follows: `left_s` of open time in the calendar, from `since` on."""
+    """How the due time follows: `left_s` of open time in the calendar from `since` on, without what is excluded."""
 
     due_at: str | None
     target_s: Seconds
     used_s: Seconds
     since: str
     left_s: Seconds
+    excluded_s: Seconds = Field(description="Open time from `since` to `due_at` that an exclusion takes away.")
     calendar: str
     time_zone: str
     hypothetical: bool = Field(description="The clock was stopped while it stood still: due if it had gone on then.")

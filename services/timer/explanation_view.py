@@ -138,6 +138,7 @@ def _due(found: Derivation) -> DueView:
         used_s=seconds(found.used),
         since=rfc3339(found.since),
         left_s=seconds(found.left),
+        excluded_s=seconds(found.excluded),
         calendar=found.calendar,
         time_zone=found.time_zone,
         hypothetical=found.hypothetical,

@@ -50,4 +50,7 @@ def derivation(found: Derivation) -> str:
     if found.due_at is None:
         return f"{left}; there is no due time: it stands still, or {found.calendar} has no such instant"
     condition = "if it had gone on then: " if found.hypothetical else ""
-    return f"{left}; {condition}{span(found.left)} of open time in {found.calendar} ends at {stamp(found.due_at)}"
+    excluded = f", without {span(found.excluded)} that are excluded," if found.excluded else ""
+    return (
+        f"{left}; {condition}{span(found.left)} of open time in {found.calendar}{excluded} end at {stamp(found.due_at)}"
+    )

@@ -106,8 +106,8 @@ resolution#1 · met Tue 2026-01-06 12:00:00
   Due       40h allowed − 2h used by Tue
             2026-01-06 12:00:00 = 38h left; if
             it had gone on then: 38h of open
-            time in office ends at Tue
-            2026-01-13 10:00:00"""
+            time in office end at Tue 2026-01-13
+            10:00:00"""
 
 
 def test_a_year_of_daily_closings_is_shown_by_its_ends_and_a_sum() -> None:

@@ -46,11 +46,12 @@ def test_a_clock_is_shown_with_all_that_made_it() -> None:
         "used_s": 3600,
         "since": "2026-01-05T12:00:00Z",
         "left_s": 54000,
+        "excluded_s": 0,
         "calendar": "office",
         "time_zone": "UTC",
         "hypothetical": False,
         "words": "16h allowed − 1h used by Mon 2026-01-05 12:00:00 = 15h left;"
-        " 15h of open time in office ends at Wed 2026-01-07 11:00:00",
+        " 15h of open time in office end at Wed 2026-01-07 11:00:00",
     }
     assert [(each["state"], each["business_s"], each["because"]) for each in clock["spans"]] == [
         ("running", 3600, None),
