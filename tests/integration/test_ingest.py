@@ -211,7 +211,7 @@ async def test_what_cannot_be_used_is_a_dead_letter_with_everything_about_it(top
     assert (first["traceparent"], first["content-type"]) == (b"00-ab", b"application/cloudevents+json")
     assert (first["plazo_topic"], first["plazo_offset"]) == (installation.upstream("tickets").encode(), b"0")
     assert (first["plazo_field"], first["plazo_stage"]) == (b"type", b"ingest")
-    assert b"canonical event types" in first["plazo_message"]
+    assert b"canonical event type" in first["plazo_message"]
     assert told[1]["plazo_index"] == b"1"
 
 
