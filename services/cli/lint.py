@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
+import msgspec
 import typer
 
 from services.cli.files import read_events, read_text, read_texts
 from services.cli.statuses import StatusesOption, status_table
 from services.notifier import routes_file
+from services.timer.event_lint import coverage
+from services.timer.example import Example
+from services.timer.finding import Finding
+from services.timer.places import Places
 from services.timer.policy_file import load
-from services.timer.policy_lint import Finding, coverage, findings
+from services.timer.policy_lint import findings
+from services.timer.recording import Recording, recording
 from shared.errors import Problem
-from shared.events import instant
+from shared.events import instant, rfc3339
+
+Format = Literal["text", "jsonl"]
+
+
+class _Located(NamedTuple):
+    """A finding with its place; those about routes have a place only."""
+
+    problem: Problem
+    finding: Finding | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -25,14 +41,17 @@ def register(app: typer.Typer) -> None:
 def lint(
     policies: Annotated[Path | None, typer.Option(help="A policy file, or a folder of them that make one set.")] = None,
     events: Annotated[
-        Path | None, typer.Option(help="Recorded events (JSON Lines, gzip allowed): which items no policy covers.")
+        Path | None,
+        typer.Option(help="Recorded events (JSON Lines, gzip allowed): what is not covered, misspelled or left open."),
     ] = None,
     routes: Annotated[Path | None, typer.Option(help="The notifier's routes and receivers, a notify.yaml.")] = None,
     statuses: StatusesOption = None,
+    form: Annotated[Format, typer.Option("--format", help="How the findings are shown.")] = "text",
 ) -> None:
     """Check policy files and routes, and find what in them cannot be meant.
 
-    Ends with status 2 when a file has mistakes, 1 when something looks wrong, 0 when all is well.
+    Each finding comes with its place, an item of which it is true, and a cure. Ends with status 2 when a file has
+    mistakes, 1 when something looks wrong, 0 when all is well.
 
     \b
     Example:
@@ -40,23 +59,59 @@ def lint(
     """
     if policies is None and routes is None:
         raise typer.BadParameter("expected --policies, --routes, or both")
-    found: list[Finding | Problem] = []
+    found: list[_Located] = []
     if policies is not None:
         found += _policy_findings(policies, events, statuses)
     if routes is not None:
         found += _route_findings(routes)
-    for finding in found:
-        typer.echo(finding)
-    typer.echo(f"{len(found)} findings" if found else "Nothing looks wrong.", err=True)
+    for each in found:
+        typer.echo(_FORMATS[form](each))
+    count = "1 finding" if len(found) == 1 else f"{len(found)} findings"
+    typer.echo(count if found else "Nothing looks wrong.", err=True)
     raise typer.Exit(1 if found else 0)
 
 
-def _route_findings(path: Path) -> list[Problem]:
-    return routes_file.findings(routes_file.parse(read_text(path), str(path)))
+def _route_findings(path: Path) -> list[_Located]:
+    return [_Located(problem) for problem in routes_file.findings(routes_file.parse(read_text(path), str(path)))]
 
 
-def _policy_findings(path: Path, events: Path | None, statuses: Path | None) -> list[Finding]:
+def _policy_findings(path: Path, events: Path | None, statuses: Path | None) -> list[_Located]:
     now = instant(datetime.now(UTC))
-    policies = load(read_texts(path), now=now)
-    found = findings(policies, now)
-    return found + (coverage(policies, read_events(events, status_table(statuses))) if events else [])
+    files = read_texts(path)
+    policies, places = load(files, now=now), Places(files)
+    seen = Recording(()) if events is None else recording(policies, read_events(events, status_table(statuses)))
+    found = findings(policies, now, recorded=seen.examples, inherited=places.inherited)
+    return [_Located(places.problem(each), each) for each in found + coverage(policies, seen)]
+
+
+def _block(found: _Located) -> str:
+    if found.finding is None:
+        return str(found.problem)
+    examples = [f"  example: {example}" for example in found.finding.examples]
+    return "\n".join([str(found.problem), *examples, f"  cure: {found.finding.cure}"])
+
+
+def _line(found: _Located) -> str:
+    problem, finding = found
+    line = {
+        "file": problem.file,
+        "line": problem.line,
+        "field": problem.field,
+        "subject": None if finding is None else finding.subject,
+        "message": problem.message if finding is None else finding.message,
+        "examples": [] if finding is None else [_plain(example) for example in finding.examples],
+        "cure": None if finding is None else finding.cure,
+    }
+    return msgspec.json.encode(line).decode()
+
+
+def _plain(example: Example) -> Mapping[str, Any]:
+    return {
+        "item": example.item,
+        "kind": example.kind,
+        "attributes": example.attributes,
+        "start": rfc3339(example.start),
+    }
+
+
+_FORMATS: Final[Mapping[Format, Callable[[_Located], str]]] = {"text": _block, "jsonl": _line}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 Entry = TypeVar("Entry")
 Conditions = Mapping[str, frozenset[str]]  # attribute -> the texts of which any one matches; all keys must match
 By = tuple[tuple[str, Mapping[str, Entry]], ...]  # attribute, its values to what they choose; in the order of the file
+
+LIST: Final = "tags"  # the attribute that is a list by its nature: an item can have several of its values at once
 
 
 def texts(value: Any) -> frozenset[str]:
@@ -51,3 +53,20 @@ def entry(by: By[Entry], attributes: Mapping[str, Any]) -> Entry | None:
             if value in values:
                 return chosen
     return None
+
+
+def implied(general: Conditions, special: Conditions) -> bool:
+    """Whether whatever meets *special* meets *general* too."""
+    return all(name in special and special[name] <= values for name, values in general.items())
+
+
+def apart(one: Conditions, other: Conditions) -> bool:
+    """Whether no item can meet both, as far as the values tell; of tags it can have both of two."""
+    shared = (one.keys() & other.keys()) - {LIST}
+    return any(one[name].isdisjoint(other[name]) for name in shared)
+
+
+def together(one: Conditions, other: Conditions) -> Conditions | None:
+    """Conditions that are met only by what meets both; None where their values exclude each other."""
+    met = {name: one[name] & other[name] for name in one.keys() & other.keys()}
+    return {**one, **other, **met} if all(met.values()) else None

@@ -4,50 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.timer.example import Example, Examples, covers
+from services.timer.finding import Finding
 from services.timer.metric import AnyTrigger, Change, Metric
 from services.timer.metric_file import built_in
 from services.timer.policy import Policy
 from services.timer.policy_set import PolicySet
 
 
-def wrong_targets(policy: Policy, policies: PolicySet) -> Iterator[str]:
+def wrong_targets(policy: Policy, policies: PolicySet, examples: Examples) -> Iterator[Finding]:
     """The targets of a policy that say nothing, or that nobody can keep, in the kinds that it names."""
     kinds = sorted(policy.applies_to.get("kind", ()))
     for name, target in policy.targets.items():
         metric = policies.metrics[name]
+        path = ("targets", name)
         if target.pause_when is not None and metric.pauses is not None:
-            yield f"targets.{name}.pause_when: never counts, because the metric says itself when it pauses"
-        starting = [kind for kind in kinds if kind in metric.kinds and _happen(metric.starts, kind)]
+            message = "never counts, because the metric says itself when it pauses"
+            cure = "Remove it, or define a metric of your own that pauses as the policy says."
+            example = examples.covered(lambda _: True, policy)
+            yield Finding("policies", policy.name, (*path, "pause_when"), message, cure, example)
+        starting = [kind for kind in kinds if starts_in(metric, kind)]
         if kinds and not starting:
-            yield f"targets.{name}: never starts in a {' or '.join(kinds)}"
-        elif unmet := [kind for kind in starting if not _happen(metric.stops, kind)]:
-            yield f"targets.{name}: can never be met in a {' or '.join(unmet)}"
+            cure = f"Remove the target, or cover a {' or '.join(_starting(metric))}."
+            message = f"never starts in a {' or '.join(kinds)}"
+            yield Finding("policies", policy.name, path, message, cure, _of_kind(policy, kinds, examples))
+        elif unmet := [kind for kind in starting if not stops_in(metric, kind)]:
+            yield endless(policy, name, unmet, _of_kind(policy, unmet, examples))
 
 
-def unmeasured(policies: PolicySet) -> Iterator[tuple[str, str]]:
-    """(metric, what is wrong) of the user's metrics: those without a target, and triggers that never happen."""
+def endless(policy: Policy, metric: str, kinds: list[str], example: Example | None) -> Finding:
+    """That clocks of a metric start in items of these kinds, and nothing that happens to them is what is promised."""
+    message = f"can never be met in a {' or '.join(kinds)}"
+    cure = "Remove the target, or give these kinds of items a policy of their own, without it."
+    return Finding("policies", policy.name, ("targets", metric), message, cure, example)
+
+
+def unmeasured(policies: PolicySet) -> Iterator[Finding]:
+    """The user's metrics that have no target, and their triggers that never happen."""
     measured = {name for policy in policies.policies for name in policy.targets}
     for name, metric in policies.metrics.items():
         if metric == built_in().get(name):
             continue
         if name not in measured:
-            yield name, "no policy has a target for it"
+            cure = "Give it a target in a policy, or remove it."
+            yield Finding("metrics", name, (), "no policy has a target for it", cure)
         where = " or ".join(metric.kinds)
         for option, triggers in _triggers(metric).items():
             for trigger in triggers:
                 if not any(trigger.happens_in(kind) for kind in metric.kinds):
-                    yield name, f"{option}: {trigger} never happens in a {where}"
+                    message = f"{trigger} never happens in a {where}"
+                    cure = "Remove it, or name in `kinds` the kinds of items to which it happens."
+                    yield Finding("metrics", name, (option,), message, cure)
 
 
-def read_by(metric: str, policy: Policy, policies: PolicySet) -> frozenset[str]:
-    """The attributes on which it depends when clocks of a metric start, end and pause under a policy."""
+def read_by(metric: str, policies: PolicySet) -> frozenset[str]:
+    """The attributes on which it depends when clocks of a metric start and end."""
     definition = policies.metrics[metric]
-    named = set(policies.pauses(policy, metric))
+    named: set[str] = set()
     for triggers in _triggers(definition).values():
         for trigger in triggers:
             named |= trigger.counts_when.keys()
             named |= trigger.conditions.keys() if isinstance(trigger, Change) else frozenset()
     return frozenset(named)
+
+
+def starts_in(metric: Metric, kind: str) -> bool:
+    """Whether clocks of a metric start in items of a kind."""
+    return kind in metric.kinds and _happen(metric.starts, kind)
+
+
+def stops_in(metric: Metric, kind: str) -> bool:
+    """Whether what a metric promises can happen to items of a kind."""
+    return _happen(metric.stops, kind)
+
+
+def _of_kind(policy: Policy, kinds: list[str], examples: Examples) -> Example | None:
+    return examples.covered(lambda each: each.kind in kinds and covers(policy, each), policy)
+
+
+def _starting(metric: Metric) -> list[str]:
+    return [kind for kind in metric.kinds if starts_in(metric, kind)]
 
 
 def _triggers(metric: Metric) -> dict[str, tuple[AnyTrigger, ...]]:

@@ -2,207 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain, combinations
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final
 
-from services.timer.business_hours import NoOpenTime
-from services.timer.calendar_file import DAYS
-from services.timer.conditions import By, Conditions, matches
-from services.timer.cycles import patch_of
-from services.timer.exclusion_lint import uncovered, unknown
-from services.timer.metric_lint import read_by, unmeasured, wrong_targets
-from services.timer.opening_times import HoursSpec
-from services.timer.policy import LEVELS, Policy
+from services.timer.calendar_lint import choosing, shown, unmeant, unreached
+from services.timer.conditions import LIST, By, Conditions, apart, implied, matches
+from services.timer.example import Example, Examples
+from services.timer.exclusion_lint import uncovered
+from services.timer.finding import Finding
+from services.timer.metric_lint import unmeasured, wrong_targets
+from services.timer.policy import Policy, WarnAt
 from services.timer.policy_set import PolicySet
-from shared.events import SECOND, Event, Instant, Span, rfc3339
+from services.timer.rivalry_lint import rivalries
+from shared.documents import Path
+from shared.events import Instant, Span, rfc3339
+
+_FINAL: Final[Conditions] = {"status": frozenset({"spam"})}  # in which an item's clocks end
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is allowed, and hardly meant."""
-
-    subject: str  # `policy acme-gold`, `calendar madrid`, `events`
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.message}"
-
-
-def findings(policies: PolicySet, now: Instant) -> list[Finding]:
-    """Everything that looks wrong in *policies*: the single policies first, then pairs of them, then calendars.
+def findings(
+    policies: PolicySet, now: Instant, *, recorded: Sequence[Example] = (), inherited: Collection[str] = ()
+) -> list[Finding]:
+    """Everything that looks wrong in *policies*: the single policies first, then pairs of them, then the other parts.
 
     Args:
         policies: what is checked.
-        now: from when on a calendar must open.
+        now: from when on a target must be reached.
+        recorded: items that were seen, for examples of what cannot be made up.
+        inherited: the names of the calendars from which others inherit, and which are in use so.
     """
+    examples = Examples(now, recorded)
     found: list[Finding] = []
     for policy in policies.policies:
-        subject = f"policy {policy.name}"
-        about = (_ended(policy, now), _absent(policy), _conditions(policy, policies), wrong_targets(policy, policies))
-        messages = (*chain(*about), *_choices(policy), *_targets(policy), *_reach(policy, policies, now))
-        found += [Finding(subject, message) for message in messages]
-    found += _rivalries(policies.policies)
-    for name, hours in policies.calendars.items():
-        unused = name not in {name for policy in policies.policies for name in policy.calendars}
-        found += [Finding(f"calendar {name}", "no policy uses it")] if unused else []
-        found += [Finding(f"calendar {name}", message) for message in _overlaps(hours.spec)]
-    found += [Finding(f"metric {name}", message) for name, message in unmeasured(policies)]
-    return found + [Finding(f"exclusion {name}", message) for name, message in uncovered(policies)]
+        found += _ended(policy, examples)
+        found += _absent(policy, examples)
+        found += _pauses(policy, policies, examples)
+        found += wrong_targets(policy, policies, examples)
+        found += _choices(policy, examples)
+        found += _warnings(policy, examples)
+        found += unreached(policy, policies, examples)
+    found += rivalries(policies, examples)
+    found += unmeant(policies, inherited)
+    found += unmeasured(policies)
+    return found + list(uncovered(policies, examples))
 
 
-def coverage(policies: PolicySet, events: Iterable[Event]) -> list[Finding]:
-    """What *policies* leave uncovered in recorded events, and the attributes that they name and no event has."""
-    items: dict[str, tuple[str, dict[str, Any], Instant]] = {}
-    for event in sorted(events, key=lambda event: event.order):
-        items.setdefault(event.item, (event.kind, {}, event.time))[1].update(patch_of(event))
-    uncovered = [item for item, known in items.items() if not policies.terms(*known)]
-    found = []
-    if uncovered:
-        message = f"no policy covers {len(uncovered)} of {len(items)} items, {uncovered[0]} among them"
-        found.append(Finding("events", message))
-    seen = frozenset(name for _, attributes, _ in items.values() for name in attributes)
-    for policy in policies.policies:
-        read = (policy.when and policy.when.reads) or ()
-        by_metrics = [read_by(metric, policy, policies) for metric in policy.targets]
-        named = (policy.applies_to.keys() - {"kind"}).union(read, *by_metrics)
-        unseen = sorted(named - seen) if items else []
-        found += [Finding(f"policy {policy.name}", f"no event has the attribute {name!r}") for name in unseen]
-        found += [Finding(f"policy {policy.name}", message) for message in _unanswered(policy, items)]
-    unknown_to = unknown(policies, seen) if items else ()
-    return found + [Finding(f"exclusion {name}", message) for name, message in unknown_to]
+def _ended(policy: Policy, examples: Examples) -> Iterator[Finding]:
+    if policy.valid.until is not None and policy.valid.until <= examples.now:
+        message = f"it ended at {rfc3339(policy.valid.until)}, so no new clock takes it"
+        cure = "Remove the policy, or move `until`; clocks that run keep their version."
+        example = examples.first(lambda each: policy.covers(each.kind, each.attributes), policy.applies_to)
+        yield Finding("policies", policy.name, ("valid",), message, cure, example)
 
 
-def _unanswered(policy: Policy, items: Mapping[str, tuple[str, dict[str, Any], Instant]]) -> Iterator[str]:
-    # Items that meet `applies_to`, and of which the expression cannot say whether they match.
+def _absent(policy: Policy, examples: Examples) -> Iterator[Finding]:
     if policy.when is None:
         return
-    found = {
-        item: outcome
-        for item, (kind, attributes, _) in items.items()
-        if matches(policy.applies_to, {**attributes, "kind": kind})
-        and isinstance(outcome := policy.when.outcome(kind, attributes), str)
-    }
-    if found:
-        item, why = next(iter(found.items()))
-        yield f"when: cannot be evaluated for {len(found)} of {len(items)} items, {item} among them: {why}"
+    for name in sorted(policy.when.unguarded - policy.applies_to.keys()):
+        example = examples.first(lambda each, name=name: _fails_without(policy, name, each), policy.applies_to)  # type: ignore[misc]  # bound at once
+        message = f"does not hold for items without {name!r}, though it negates"
+        cure = f"Say with has(item.{name}) what holds for items that lack it."
+        yield Finding("policies", policy.name, ("when",), message, cure, example)
 
 
-def _ended(policy: Policy, now: Instant) -> Iterator[str]:
-    if policy.valid.until is not None and policy.valid.until <= now:
-        yield f"valid: it ended at {rfc3339(policy.valid.until)}, so no new clock takes it"
+def _fails_without(policy: Policy, name: str, each: Example) -> bool:
+    asked = matches(policy.applies_to, {**each.attributes, "kind": each.kind}) and policy.when is not None
+    return asked and name not in each.attributes and not policy.covers(each.kind, each.attributes)
 
 
-def _absent(policy: Policy) -> Iterator[str]:
-    unguarded = policy.when.unguarded - policy.applies_to.keys() if policy.when is not None else ()
-    for name in sorted(unguarded):
-        yield f"when: does not hold for items without {name!r}, though it negates; say so with has(item.{name})"
-
-
-def _conditions(policy: Policy, policies: PolicySet) -> Iterator[str]:
-    pauses = [conditions for metric in policy.targets if (conditions := policies.pauses(policy, metric))]
-    if any(_implied(conditions, policy.applies_to) for conditions in pauses):
-        yield "the pause never ends: every item that it covers matches pause_when"
-
-
-def _choices(policy: Policy) -> Iterator[str]:
-    chosen: list[tuple[str, By[Any]]] = [("calendar", policy.calendar.by)]
+def _pauses(policy: Policy, policies: PolicySet, examples: Examples) -> Iterator[Finding]:
+    seen: set[Path] = set()
     for metric, target in policy.targets.items():
-        chosen.append((f"targets.{metric}", target.by))
-        chosen.append((f"targets.{metric}.calendar", target.calendar.by if target.calendar else ()))
-    for place, by in chosen:
+        conditions = policies.pauses(policy, metric)
+        path: Path = ("pause_when",) if target.pause_when is None else ("targets", metric, "pause_when")
+        if policies.metrics[metric].pauses is not None:
+            path = ("targets", metric)
+        if conditions and path not in seen:
+            seen.add(path)
+            yield from _pause(policy, path, conditions, examples)
+
+
+def _pause(policy: Policy, path: Path, conditions: Conditions, examples: Examples) -> Iterator[Finding]:
+    if implied(conditions, policy.applies_to):
+        message = "the pause never ends: every item that it covers matches it"
+        cure = "Name a state that items leave again, or that only some of the covered items are in."
+        example = examples.covered(lambda each: matches(conditions, each.attributes), policy)
+        yield Finding("policies", policy.name, path, message, cure, example)
+    elif apart(conditions, policy.applies_to):
+        message = "never pauses: applies_to names other values"
+        cure = "Remove it, or name in it what a covered item can have."
+        example = examples.first(
+            lambda each: matches(conditions, each.attributes) and not _covers(policy, each), conditions
+        )
+        yield Finding("policies", policy.name, path, message, cure, example)
+    elif implied(_FINAL, conditions):
+        message = "never pauses: an item with the status spam is over for good, and its clocks are cancelled"
+        cure = "Remove it, or name a state from which items come back."
+        example = examples.covered(lambda each: matches(conditions, each.attributes), policy, also=conditions)
+        yield Finding("policies", policy.name, path, message, cure, example)
+
+
+def _covers(policy: Policy, each: Example) -> bool:
+    return policy.covers(each.kind, each.attributes)
+
+
+def _choices(policy: Policy, examples: Examples) -> Iterator[Finding]:
+    chosen: list[tuple[Path, By[Any]]] = [(("calendar",), policy.calendar.by)]
+    for metric, target in policy.targets.items():
+        chosen.append((("targets", metric), target.by))
+        chosen.append((("targets", metric, "calendar"), target.calendar.by if target.calendar else ()))
+    for path, by in chosen:
         for name, entries in by:
             # Several tags can meet on one item, so that one that `applies_to` does not name may count too.
-            wanted = entries.keys() if name == "tags" else policy.applies_to.get(name, entries.keys())
+            wanted = entries.keys() if name == LIST else policy.applies_to.get(name, entries.keys())
             for value in sorted(entries.keys() - wanted):
-                yield f"{place}.by.{name}.{value}: never counts, because applies_to names other values"
+                yield _uncounted(policy, (*path, "by", name, value), examples)
 
 
-def _targets(policy: Policy) -> Iterator[str]:
+def _uncounted(policy: Policy, path: Path, examples: Examples) -> Finding:
+    name, value = str(path[-2]), str(path[-1])
+    others = {other: values for other, values in policy.applies_to.items() if other != name}
+    example = examples.first(lambda each: not _covers(policy, each), others, {name: frozenset((value,))})
+    cure = f"Remove it, or name {value} in `applies_to`."
+    message = "never counts, because applies_to names other values"
+    return Finding("policies", policy.name, path, message, cure, example)
+
+
+def _warnings(policy: Policy, examples: Examples) -> Iterator[Finding]:
     for metric, target in policy.targets.items():
         for span in dict.fromkeys(target.spans):
             for warning in target.warn_at:
                 if warning.elapsed(span) <= 0:
-                    yield f"targets.{metric}: the warning {warning.label} is past at the start of {shown(span)}"
+                    past = _past(policy, metric, span, warning, examples)
+                    # Without an expression the conditions tell whether any item gets this target.
+                    yield from [past] if past.example or policy.when else ()
 
 
-def _reach(policy: Policy, policies: PolicySet, now: Instant) -> Iterator[str]:
-    for metric, target in policy.targets.items():
-        for name in policy.calendar_of(metric).names:
-            try:
-                policies.calendars[name].add(now, max(target.spans))
-            except NoOpenTime as exc:
-                yield f"targets.{metric}: {shown(max(target.spans))} are never reached in {name}: {exc}"
-
-
-def _rivalries(policies: Iterable[Policy]) -> Iterator[Finding]:
-    shadowed: dict[str, dict[str, str]] = {}  # policy -> its metrics that another one always decides -> that one
-    ties = []
-    by_name = {policy.name: policy for policy in policies}
-    for first, second in _rivals(by_name.values()):
-        if _covers_all_of(first, second):
-            always = [metric for metric, target in first.targets.items() if target.within is not None]
-            taken = {metric: first.name for metric in always if metric in second.targets}
-            shadowed[second.name] = taken | shadowed.get(second.name, {})
-        elif first.precedence[:-1] == second.precedence[:-1] and (both := first.targets.keys() & second.targets.keys()):
-            message = f"only the order decides against {first.name} over {', '.join(sorted(both))}; give each a rank"
-            ties.append(Finding(f"policy {second.name}", message))
-    for name, taken in shadowed.items():
-        if taken.keys() == by_name[name].targets.keys():
-            first_names = ", ".join(sorted(set(taken.values())))
-            yield Finding(f"policy {name}", f"never wins: {first_names} covers the same items and goes first")
-        else:
-            for metric, first_name in taken.items():
-                message = f"targets.{metric}: never wins, because {first_name} covers the same items and goes first"
-                yield Finding(f"policy {name}", message)
-    yield from ties
-
-
-def _rivals(policies: Iterable[Policy]) -> Iterator[tuple[Policy, Policy]]:
-    # The pairs that can meet on one item at one level, the one that goes first first. Thousands of policies, each for
-    # its own customer, share no value and make no pairs.
-    buckets: dict[tuple[int, str], list[Policy]] = {}
-    ordinary = [policy for policy in policies if not policy.combine_all]
-    for policy in sorted(ordinary, key=lambda policy: policy.precedence):
-        level = policy.precedence[0]
-        for value in policy.applies_to[LEVELS[level]] if level < len(LEVELS) else ("",):
-            buckets.setdefault((level, value), []).append(policy)
-    pairs = {(a.name, b.name): (a, b) for bucket in buckets.values() for a, b in combinations(bucket, 2)}
-    yield from (pair for pair in pairs.values() if _can_meet(*pair))
-
-
-def _can_meet(one: Policy, other: Policy) -> bool:
-    # An attribute that is a list can have both of two values.
-    if not one.valid.meets(other.valid):
-        return False
-    shared = (one.applies_to.keys() & other.applies_to.keys()) - {"tags"}
-    return not any(one.applies_to[name].isdisjoint(other.applies_to[name]) for name in shared)
-
-
-def _covers_all_of(first: Policy, second: Policy) -> bool:
-    # Whether every item that the second covers is covered by the first.
-    said = first.when is None or first.when == second.when
-    return said and first.valid.covers(second.valid) and _implied(first.applies_to, second.applies_to)
-
-
-def _implied(general: Conditions, special: Conditions) -> bool:
-    # Whether whatever meets *special* meets *general* too.
-    return all(name in special and special[name] <= values for name, values in general.items())
-
-
-def _overlaps(spec: HoursSpec) -> Iterator[str]:
-    for day, windows in enumerate(spec.week):
-        tomorrow = spec.week[(day + 1) % 7]
-        if windows and tomorrow and windows[-1].end - 86_400 > tomorrow[0].start:
-            yield f"hours: those of {DAYS[day]} run into those of {DAYS[(day + 1) % 7]}"
-
-
-def shown(span: Span) -> str:
-    """A span as people write it: `1h30m`."""
-    rest = span // SECOND
-    text = ""
-    for unit, seconds in (("h", 3_600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, seconds)
-        text += f"{count}{unit}" if count else ""
-    return text or "0s"
+def _past(policy: Policy, metric: str, span: Span, warning: WarnAt, examples: Examples) -> Finding:
+    target = policy.targets[metric]
+    ways = choosing(target.by, span, target.within)
+    found = (examples.covered(lambda each: target.span(each.attributes) == span, policy, also=way) for way in ways)
+    message = f"the warning {warning.label} is past at the start of {shown(span)}"
+    cure = "Warn at a share of the target, like 80%, which fits every length."
+    example = next((each for each in found if each is not None), None)
+    return Finding("policies", policy.name, ("targets", metric, "warn_at"), message, cure, example)

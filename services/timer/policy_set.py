@@ -131,6 +131,10 @@ class PolicySet:
             found = self._memo[key] = self._decide(kind, attributes, start)
         return found
 
+    def covering(self, kind: str, attributes: Mapping[str, Any]) -> Iterator[Policy]:
+        """The policies that cover an item, those that go first first, whenever its cycles start."""
+        return (policy for policy in self._candidates(attributes) if policy.covers(kind, attributes))
+
     def pauses(self, policy: Policy, metric: str) -> Conditions:
         """While which conditions clocks of a metric stand still under a policy of the set; none: never."""
         return self.metrics[metric].pauses_under(policy.pause_of(metric))

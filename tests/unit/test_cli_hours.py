@@ -207,7 +207,12 @@ class TestLint:
         )
         (tmp_path / "notes.txt").write_text("not a policy")
         result = run("lint", "--policies", str(tmp_path))
-        assert (result.exit_code, result.stdout) == (1, "policy p: targets.pickup: never starts in a ticket\n")
+        assert (result.exit_code, result.stdout) == (
+            1,
+            f"{tmp_path}/b.yml:1: policies[0].targets.pickup: policy p: never starts in a ticket\n"
+            "  example: ticket without attributes\n"
+            "  cure: Remove the target, or cover a chat.\n",
+        )
 
     def test_recorded_events_show_what_is_not_covered(self, tmp_path: Path) -> None:
         events = tmp_path / "events.jsonl"

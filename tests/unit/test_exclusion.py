@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from services.timer.business_hours import BusinessHours
+from services.timer.event_lint import coverage
 from services.timer.exclusion import NO_EXCLUSIONS, Exclusion, Exclusions
 from services.timer.expression import checked
 from services.timer.net_hours import NetHours
 from services.timer.opening_times import HoursSpec, Window
 from services.timer.policy_file import load
-from services.timer.policy_lint import coverage, findings
+from services.timer.policy_lint import findings
+from services.timer.recording import recording
 from services.timer.rulebook import Rulebook
 from shared.errors import BadDocument
 from tests.histories import CALENDARS, MONDAY, at, event, policies
@@ -169,8 +171,8 @@ class TestFindings:
 
     def test_attributes_that_no_event_has_are_found(self) -> None:
         rules = load({"f": text(GOOD % ", applies_to: {group: g1, site: mad}, when: item.vip")})
-        found = [str(each) for each in coverage(rules, [event("09:00 created group=g1")])]
+        found = [str(each) for each in coverage(rules, recording(rules, [event("09:00 created group=g1")]))]
         assert found == [
-            "exclusion a: no event has the attribute 'site'",
-            "exclusion a: no event has the attribute 'vip'",
+            "exclusion a: applies_to.site: no event has the attribute 'site'",
+            "exclusion a: when: no event has the attribute 'vip'",
         ]

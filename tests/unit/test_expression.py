@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.timer.event_lint import coverage
 from services.timer.expression import FUNCTIONS, LENGTH, Expression, checked
 from services.timer.expression_text import attributes_read, bound
 from services.timer.policy_choice import Question, verdicts
 from services.timer.policy_file import load
-from services.timer.policy_lint import coverage, findings
+from services.timer.policy_lint import findings
+from services.timer.recording import recording
 from shared.errors import BadDocument
 from tests.histories import CALENDARS, MONDAY, clocks, event, history, policies, rulebook
 
@@ -238,16 +240,17 @@ class TestFindings:
         assert self.messages(when, applies_to) == []
 
     def test_items_of_which_it_cannot_say_anything_are_counted(self) -> None:
-        events = [event("09:00 created amount=5", number=1)]
-        found = [str(each) for each in coverage(policies(POLICIES), events) if "when" in each.message]
+        rules, events = policies(POLICIES), [event("09:00 created amount=5", number=1)]
+        found = [str(each) for each in coverage(rules, recording(rules, events)) if each.path == ("when",)]
         assert found == [
-            "policy large: when: cannot be evaluated for 1 of 1 items, default/ticket/1 among them: "
+            "policy large: when: cannot be evaluated for 1 of 1 items: "
             "the operands of some operation do not fit each other"
         ]
 
     def test_an_attribute_that_only_it_names_is_looked_for(self) -> None:
-        found = [str(each) for each in coverage(policies(POLICIES), [event("09:00 created")])]
-        assert "policy large: no event has the attribute 'amount'" in found
+        rules = policies(POLICIES)
+        found = [str(each) for each in coverage(rules, recording(rules, [event("09:00 created")]))]
+        assert "policy large: when: no event has the attribute 'amount'" in found
 
     def test_a_policy_with_one_shadows_only_those_with_the_same(self) -> None:
         text = """

@@ -138,7 +138,7 @@ class TestFindings:
             ("{default: office, by: {group: {g2: always}}}", "", "policy p: calendar.by.group.g2: never counts"),
             ("office", ", calendar: {default: office, by: {group: {g2: always}}}", "resolution.calendar.by.group.g2"),
             # a pause of a target that every covered item matches,
-            ("office", ", pause_when: {group: g1}", "policy p: the pause never ends"),
+            ("office", ", pause_when: {group: g1}", "policy p: targets.resolution.pause_when: the pause never ends"),
             # and a calendar of a target in which its time never passes.
             ("office", ", calendar: {default: office, by: {priority: {low: never}}}", "never reached in never"),
         ],

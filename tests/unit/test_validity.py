@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.timer.event_lint import coverage
 from services.timer.policy import ALWAYS, Validity
 from services.timer.policy_choice import Question, verdicts
 from services.timer.policy_file import load
-from services.timer.policy_lint import coverage, findings
+from services.timer.policy_lint import findings
+from services.timer.recording import recording
 from shared.errors import BadDocument
 from shared.events import parse_instant
 from tests.histories import CALENDARS, MONDAY, at, clocks, event, history, policies, rulebook
@@ -160,9 +162,9 @@ class TestFindings:
 
     def test_an_item_is_covered_as_of_its_start(self) -> None:
         rules = policies(TWO.split("- {name: new", maxsplit=1)[0])
-        assert coverage(rules, [event("09:00 created")]) == []
-        (finding,) = coverage(rules, [event("10:00 created")])
-        assert "no policy covers 1 of 1 items" in finding.message
+        assert coverage(rules, recording(rules, [event("09:00 created")])) == []
+        finding = coverage(rules, recording(rules, [event("10:00 created")]))[0]
+        assert "no policy covers 1 of 1 tickets" in finding.message
 
 
 def test_an_explanation_says_that_a_policy_was_not_valid() -> None:
