@@ -88,11 +88,6 @@ def meaning_of(event_type: str) -> tuple[Occurrence, ...]:
     return _MEANINGS.get(event_type, ())
 
 
-def patches(event: Event) -> bool:
-    """Whether an event can change attributes of its item."""
-    return bool(event.attributes) or event.snapshot is not None or event.type in _HELD
-
-
 def occurring(kind: str) -> frozenset[str]:
     """Every occurrence that events of items of a kind can mean."""
     types = {name for name in EVENT_TYPES if name.startswith(f"{kind}.")}

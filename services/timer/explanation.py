@@ -211,7 +211,7 @@ class _Watch:
         elapsed, paused = clocks.counted(clock, at, hours)
         end = at if clock.stopped_at is None else clock.stopped_at
         stretches = [*life.stretches[:-1], *clocks.split(clock, end, hours)]
-        account = Account(gross, rules_of(policies).pauses(clock.policy, clock.metric), clock.gaps, self._known)
+        account = Account(gross, rules_of(policies).pauses[clock.policy, clock.metric], clock.gaps, self._known)
         return ClockStory(
             clock,
             elapsed,

@@ -14,7 +14,6 @@ from operator import attrgetter
 from msgspec.structs import replace as changed
 
 from services.timer.clock import Cycle
-from services.timer.cycles import patches
 from services.timer.first_sight import first_seen
 from services.timer.happenings import take_effect
 from services.timer.item import EMPTY, ItemState
@@ -95,7 +94,7 @@ def distinct(events: Iterable[Event]) -> list[Event]:
 def _stepped(state: ItemState, event: Event, rulebook: Rulebook, untracked: tuple[Cycle, ...] = ()) -> ItemState:
     step = Step(state, event, rulebook)
     step.run_out()
-    if patches(event):
+    if event.attributes or event.kind == "call" or event.snapshot is not None:
         step.patch()
     take_effect(step)
     if step.touched or step.forced:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import Final, Literal
 
-from services.timer.clock import Clock, take_up
+from services.timer.clock import Clock, Cycle, take_up
 from services.timer.cycles import Occurrence, meaning
 from services.timer.effects import Effects
 from services.timer.item import Stage
@@ -24,12 +24,18 @@ def take_effect(step: Step) -> None:
     occurrences = meaning(event) if event.snapshot is None else transitions(before, event)
     if step.attributes.get("status") == "spam" and (before != "unknown" or "created" in occurrences):
         _finish(step, "")
-    # Where an event means several things, the last one and the event by itself are one happening.
-    for occurrence in occurrences[:-1]:
-        _happen(step, occurrence, "")
-    _happen(step, occurrences[-1] if occurrences else "", event.type)
-    if step.stage in ("open", "over"):
+    happenings = step.rules_now.happenings[event.kind]
+    if occurrences:
+        # Where an event means several things, the last one and the event by itself are one happening.
+        for occurrence in occurrences[:-1]:
+            _happen(step, occurrence, "")
+        _happen(step, occurrences[-1], event.type)
+    elif event.type in happenings.heard or step.has_versions:
+        _happen(step, "", event.type)
+    if (happenings.watched or step.has_versions) and step.stage in ("open", "over"):
         _turn(step, before)
+    if step.waiting and step.stage == "open":
+        _release(step)
 
 
 def _happen(step: Step, occurrence: Occurrence | Literal[""], event_type: str) -> None:
@@ -40,71 +46,90 @@ def _happen(step: Step, occurrence: Occurrence | Literal[""], event_type: str) -
         step.answered = step.answered or occurrence == "agent_reply"
         _take(step, occurrence, event_type)
         return
-    match occurrence, step.stage:
-        case "final", _:
-            _finish(step, event_type)
-        case "created", "unknown":
-            step.stage = "open"
-            _take(step, occurrence, event_type)
-        case "over", "open":
-            _be_over(step, event_type)
-        case "reopened", "over":
-            _reopen(step, event_type)
-        case _:  # it is so already; what the event says by itself still counts
-            _take(step, "", event_type)
+    if occurrence == "created" and step.stage == "unknown":
+        step.stage = "open"
+        _take(step, occurrence, event_type)
+    elif occurrence == "over" and step.stage == "open":
+        _be_over(step, event_type)
+    elif occurrence == "reopened" and step.stage == "over":
+        _reopen(step, event_type)
+    elif occurrence == "final":
+        _finish(step, event_type)
+    else:  # it is so already; what the event says by itself still counts
+        _take(step, "", event_type)
 
 
 def _take(step: Step, occurrence: str, event_type: str, spared: Container[str] = ()) -> None:
-    effects = _said(step, occurrence, event_type)
-    step.take(effects, spared)
+    now = _said(step, step.rules_now, occurrence, event_type)
+    if now.ends or step.has_versions:
+        _end(step, lambda rules: _said(step, rules, occurrence, event_type))
+    for metric in now.starts:
+        if metric.name not in spared:
+            step.start(metric, step.rules_now)
+
+
+def _said(step: Step, rules: Rules, occurrence: str, event_type: str) -> Effects:
+    found = rules.happenings[step.event.kind][occurrence, event_type]
+    return found.counted(step.event, step.attributes) if found.uncertain else found
+
+
+def _end(step: Step, effects: Callable[[Rules], Effects]) -> None:
+    step.end_cycles(effects)
     if step.suspended:  # what has ended while the item is over is not taken up
+        clocks = step.clocks
         step.suspended = tuple(
             place
             for place in step.suspended
-            if step.clocks[place].metric not in effects(step.rules(step.clocks[place].version)).ends
+            if clocks[place].metric not in effects(step.rules(clocks[place].version)).ends
         )
-
-
-def _said(step: Step, occurrence: str, event_type: str) -> Callable[[Rules], Effects]:
-    event, attributes = step.event, step.attributes
-    return lambda rules: rules.happenings[event.kind].said(occurrence, event_type).counted(event, attributes)
 
 
 def _turn(step: Step, before: Stage) -> None:
     kind, attributes, touched = step.event.kind, step.attributes, step.touched
     if before == "unknown":
-        step.take(lambda rules: rules.happenings[kind].begun(attributes, _NOTHING))
+        _take_states(step, lambda rules: rules.happenings[kind].begun(attributes, _NOTHING))
     elif touched:
-        step.take(lambda rules: rules.happenings[kind].changed(touched, step.before, attributes))
-    if before == "over" and step.stage == "open":
-        _release(step)
+        _take_states(step, lambda rules: rules.happenings[kind].changed(touched, step.before, attributes))
+
+
+def _take_states(step: Step, effects: Callable[[Rules], Effects], spared: Container[str] = ()) -> None:
+    step.end_cycles(effects)
+    for metric in effects(step.rules_now).starts:
+        if metric.name not in spared:
+            step.start(metric, step.rules_now)
 
 
 def _finish(step: Step, event_type: str) -> None:
-    effects = _said(step, "final", event_type)
     for place, clock in enumerate(step.clocks):
         if clock.stopped_at is None:
-            step.end(place, clock, effects(step.rules(clock.version)).ends.get(clock.metric, "cancelled"))
+            ends = _said(step, step.rules(clock.version), "final", event_type).ends
+            step.end(place, clock, ends.get(clock.metric, "cancelled"))
     step.stage = "final"
     step.waiting, step.unmeasured, step.suspended = (), (), ()
 
 
 def _be_over(step: Step, event_type: str) -> None:
-    effects = _said(step, "over", event_type)
+    rules = step.rules_now
+    ends = _said(step, rules, "over", event_type).ends
     suspended = []
     for place, clock in enumerate(step.clocks):
         if clock.stopped_at is None:
-            rules = step.rules(clock.version)
-            metric, ending = rules.metrics[clock.metric], effects(rules).ends.get(clock.metric)
-            if ending is None and _goes_on(step, metric, clock):
+            if clock.version != rules.version:
+                rules = step.rules(clock.version)
+                ends = _said(step, rules, "over", event_type).ends
+            metric, ending = rules.metrics[clock.metric], ends.get(clock.metric)
+            if ending is None and metric.goes_on != "never" and _goes_on(step, metric, clock):
                 continue
             step.end(place, clock, ending or "cancelled")
             if metric.taken_up:
                 suspended.append(place)
-    step.unmeasured = tuple(
-        cycle for cycle in step.unmeasured if step.rules(cycle.version).metrics[cycle.metric].goes_on == "always"
-    )
+    if step.unmeasured:
+        step.unmeasured = tuple(cycle for cycle in step.unmeasured if _outlasts(step, cycle))
     step.stage, step.suspended = "over", tuple(suspended)
+
+
+def _outlasts(step: Step, cycle: Cycle) -> bool:
+    return step.rules(cycle.version).metrics[cycle.metric].goes_on == "always"
 
 
 def _goes_on(step: Step, metric: Metric, clock: Clock) -> bool:
@@ -121,7 +146,7 @@ def _reopen(step: Step, event_type: str) -> None:
         _reopen_clock(step, place, step.clocks[place])
     _take(step, "reopened", event_type, spared)
     kind, attributes, touched = step.event.kind, step.attributes, step.touched
-    step.take(lambda rules: rules.happenings[kind].begun(attributes, touched), spared)
+    _take_states(step, lambda rules: rules.happenings[kind].begun(attributes, touched), spared)
 
 
 def _reopen_clock(step: Step, place: int, clock: Clock) -> None:

@@ -54,11 +54,10 @@ class Change:
     what: Literal["becomes", "leaves", "assigned", "unassigned"]
     conditions: Conditions = field(default_factory=dict)
     counts_when: Conditions = field(default_factory=dict)
+    reads: frozenset[str] = field(init=False)  # the attributes whose change can bring it about
 
-    @property
-    def reads(self) -> frozenset[str]:
-        """The attributes whose change can bring it about."""
-        return frozenset(self.conditions) if self.what in ("becomes", "leaves") else frozenset({"assignee"})
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", frozenset(self.conditions or ("assignee",)))
 
     def holds(self, attributes: Mapping[str, Any]) -> bool:
         """Whether the item is in the state that it leads to."""

@@ -75,7 +75,7 @@ def _stands(step: Step, clock: Clock, offer: Terms, rules: Rules) -> bool:
     return (
         now is not None
         and _same(kept, now)
-        and before.pauses(kept.name, clock.metric) == rules.pauses(now.name, clock.metric)
+        and before.pauses[kept.name, clock.metric] == rules.pauses[now.name, clock.metric]
         and before.policies.calendars[clock.calendar] == rules.policies.calendars.get(clock.calendar)
     )
 

@@ -23,6 +23,7 @@ class Rules:
     reads: frozenset[str] | None  # the attributes on which terms or pauses depend; None: on any
     metrics: Mapping[str, Metric]
     happenings: Mapping[str, Happenings]  # kind -> the triggers of the metrics that any policy measures
+    pauses: Mapping[tuple[str, str], Conditions]  # (policy, metric) -> while these match, clocks stand still
     once: frozenset[str]  # the metrics that have one cycle although what starts it can happen again
     combines: bool  # whether any policy applies beside the winner
 
@@ -30,22 +31,23 @@ class Rules:
         """Whether a change of these attributes can change terms or pauses."""
         return bool(attributes) if self.reads is None else not self.reads.isdisjoint(attributes)
 
-    def pauses(self, policy: str, metric: str) -> Conditions:
-        """While which conditions clocks of a metric stand still under a policy, both by name."""
-        return self.policies.pauses(self.named[policy], metric)
-
 
 @lru_cache(maxsize=64)
 def rules_of(policies: PolicySet) -> Rules:
     """The rules of one version; made once, because versions never change."""
-    pauses = [policies.pauses(policy, metric) for policy in policies.policies for metric in policy.targets]
+    pauses = {
+        (policy.name, metric): policies.pauses(policy, metric)
+        for policy in policies.policies
+        for metric in policy.targets
+    }
     return Rules(
         policies,
         policies.version,
         {policy.name: policy for policy in policies.policies},
-        None if policies.reads is None else policies.reads.union(*pauses),
+        None if policies.reads is None else policies.reads.union(*pauses.values()),
         policies.metrics,
         {kind: Happenings(_measured(policies, kind)) for kind in KINDS},
+        pauses,
         frozenset(name for name, metric in policies.metrics.items() if metric.starts_once),
         any(policy.combine_all for policy in policies.policies),
     )

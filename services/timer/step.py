@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from services.timer.business_hours import BusinessHours
 from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
-from services.timer.conditions import Conditions
+from services.timer.conditions import Conditions, matches
 from services.timer.cycles import patch_of
 from services.timer.effects import Effects
 from services.timer.item import Change, ItemState
@@ -15,10 +15,10 @@ from services.timer.metric import Ending, Metric
 from services.timer.net_hours import Hours
 from services.timer.policy import Policy
 from services.timer.policy_set import Terms
-from services.timer.recount import Past, measure, stands_still
+from services.timer.recount import Past, measure
 from services.timer.rulebook import Rulebook
 from services.timer.rules import Rules, rules_of, winner
-from shared.events import Event, Instant
+from shared.events import Event
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -27,9 +27,9 @@ class Step:
     """An item while one event takes effect."""
 
     __slots__ = (
-        "_asked", "_known", "_matches", "_offered", "_offers", "_rulebook", "_season", "_started", "answered", "at",
-        "attributes", "before", "begun", "changes", "clocks", "event", "forced", "older", "stage", "suspended",
-        "touched", "unmeasured", "waiting",
+        "_asked", "_known", "_matches", "_offered", "_offers", "_rulebook", "_season", "answered", "at", "attributes",
+        "before", "begun", "changes", "clocks", "event", "forced", "has_versions", "older", "rules_now", "stage",
+        "suspended", "touched", "unmeasured", "waiting",
     )  # fmt: skip
 
     def __init__(self, state: ItemState, event: Event, rulebook: Rulebook) -> None:
@@ -48,9 +48,12 @@ class Step:
         self.touched = _NOTHING  # the attributes that the event changed
         self.forced = False  # whether terms are asked for although no attribute changed
         self._rulebook = rulebook
+        # Whether clocks can be pinned to other rules than those for what the event starts. Most files never change, and
+        # most events end nothing: to go through the clocks nevertheless costs 1 µs an event.
+        self.has_versions = len(rulebook.versions) > 1
+        self.rules_now = rules_of(rulebook.at(event.time))  # the rules for what the event starts
         # What was asked for last is nearly always what is asked for next, and asking anew costs 1 µs each time.
-        self._known: Rules | None = None
-        self._started: Rules | None = None
+        self._known = self.rules_now
         self._offers: Mapping[str, tuple[Terms, ...]] = {}
         self._offered: Rules | None = None
         self._season = 0
@@ -104,8 +107,9 @@ class Step:
             self.changes = (*self.changes, change)
 
     def _patch(self) -> dict[str, Any]:
-        told, patch = self.event.snapshot, patch_of(self.event)
-        return patch if told is None or not told.complete else {**dict.fromkeys(self.attributes), **patch}
+        event = self.event
+        patch = event.attributes if event.kind != "call" else patch_of(event)
+        return {**dict.fromkeys(self.attributes), **patch} if event.snapshot and event.snapshot.complete else patch
 
     @property
     def past(self) -> Past:
@@ -117,23 +121,8 @@ class Step:
     def rules(self, version: str) -> Rules:
         """The rules that a clock of this version is pinned to."""
         known = self._known
-        if known is None or known.version != version:
+        if known.version != version:
             known = self._known = rules_of(self._rulebook.version(version))
-        return known
-
-    @property
-    def rules_now(self) -> Rules:
-        """The rules for what the event starts."""
-        if self._started is None:
-            self._started = self.rules_at(self.at)
-        return self._started
-
-    def rules_at(self, at: Instant) -> Rules:
-        """The rules for what started at an instant."""
-        policies = self._rulebook.at(at)
-        known = self._known
-        if known is None or known.policies is not policies:
-            known = self._known = rules_of(policies)
         return known
 
     def policy(self, clock: Clock) -> Policy:
@@ -172,26 +161,21 @@ class Step:
     def stands_still(self, conditions: Conditions) -> bool:
         """Whether a clock that pauses under *conditions* stands still under the patched attributes."""
         if conditions is not self._asked:
-            self._asked, self._matches = conditions, stands_still(conditions, self.attributes)
+            self._asked, self._matches = conditions, bool(conditions) and matches(conditions, self.attributes)
         return self._matches
 
     # Cycles
 
-    def take(self, effects: Callable[[Rules], Effects], spared: Container[str] = ()) -> None:
-        """End the cycles that something ends, and then begin those that it starts.
-
-        Args:
-            effects: what it does, by the metrics of a version of the policies.
-            spared: metrics that it does not start.
-        """
-        rules = self.rules_now
-        now = effects(rules)
-        # Most events end nothing, and most files never change: to go through the clocks for that costs 1 µs each time.
-        if now.ends or len(self._rulebook.versions) > 1:
-            self._end_cycles(effects, rules.version, now.ends)
-        for metric in now.starts:
-            if metric.name not in spared and (self.answered or not metric.after_answer):
-                self._start(metric, rules)
+    def start(self, metric: Metric, rules: Rules) -> None:
+        """Begin a cycle by the event, unless one is open, or it may not start now; while the item is over it waits."""
+        name = metric.name
+        if (metric.after_answer and not self.answered) or (name in rules.once and name in self.begun):
+            return
+        if self.stage == "open":
+            if not self.is_open(name):
+                self.open(self.new_cycle(name, rules), rules)
+        elif self.stage == "over" and metric.holds_start and all(each.metric != name for each in self.waiting):
+            self.waiting = (*self.waiting, self.new_cycle(name, rules))
 
     def begin(self, metric: str, rules: Rules) -> None:
         """Begin a cycle by the event, unless one is open."""
@@ -235,18 +219,9 @@ class Step:
         """End the clock at *place*."""
         self.clocks[place] = stop(clock, self.at, self.hours_before(clock), ending)
 
-    def _start(self, metric: Metric, rules: Rules) -> None:
-        name = metric.name
-        if name in rules.once and name in self.begun:
-            return
-        if self.stage == "open":
-            if not self.is_open(name):
-                self.open(self.new_cycle(name, rules), rules)
-        elif self.stage == "over" and metric.holds_start and all(each.metric != name for each in self.waiting):
-            self.waiting = (*self.waiting, self.new_cycle(name, rules))
-
-    def _end_cycles(self, effects: Callable[[Rules], Effects], version: str, ends: Mapping[str, Ending]) -> None:
-        # (version, ends) are those of one version; of the others it is asked for.
+    def end_cycles(self, effects: Callable[[Rules], Effects]) -> None:
+        """End the cycles that something ends, each by the metrics of the version that it is pinned to."""
+        version, ends = self.rules_now.version, effects(self.rules_now).ends
         for place, clock in enumerate(self.clocks):
             if clock.stopped_at is None:
                 if clock.version != version:

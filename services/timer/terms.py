@@ -96,7 +96,7 @@ def leave_unmeasured(step: Step, place: int, clock: Clock) -> None:
 
 
 def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
-    still = step.stands_still(step.rules(clock.version).pauses(clock.policy, clock.metric))
+    still = step.stands_still(step.rules(clock.version).pauses[clock.policy, clock.metric])
     if still != (clock.phase == "paused"):
         change, hours = (pause, step.hours_before(clock)) if still else (resume, step.hours(clock))
         step.clocks[place] = change(clock, step.at, hours)
