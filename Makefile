@@ -29,13 +29,13 @@ lint: .venv/.installed-dev ## check style, types and import rules
 	@$(PY) -m mypy $(CHECKED)
 	@.venv/bin/lint-imports --config importlinter.toml
 
-bench: .venv/.installed-dev ## measure events per second through the whole path
+bench: .venv/.installed-bench ## measure events per second through the whole path, and calendars beside other libraries
 	@$(PY) -m tests.bench
 
 kafka: .venv/.installed ## run a real Apache Kafka for development until Ctrl-C (needs a JDK and Maven)
 	$(FOREGROUND) $(PY) -m deploy.local.real_kafka
 
-lock: .venv/.installed ## pin again what requirements.in and requirements-dev.in name
+lock: .venv/.installed ## pin again what the requirements*.in name
 	@deploy/local/lock
 
 clean: ## remove .venv, .plazo with its data, and caches
@@ -48,4 +48,8 @@ clean: ## remove .venv, .plazo with its data, and caches
 
 .venv/.installed-dev: requirements-dev.lock .venv/.installed
 	@deploy/local/install requirements-dev.lock
+	@touch $@
+
+.venv/.installed-bench: requirements-bench.lock .venv/.installed-dev
+	@deploy/local/install requirements-bench.lock
 	@touch $@

@@ -22,7 +22,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import backtesting, throughput
+from tests.bench import backtesting, calendars, throughput
 from tests.bench.harness import ROOT, bench
 from tests.bench.workload import Shape
 
@@ -61,10 +61,16 @@ async def backtest(_: Path) -> list[Figure]:
     return backtesting.measure(time.time_ns() // 1000)
 
 
+async def calendar(_: Path) -> list[Figure]:
+    """Questions a second to a calendar, beside other libraries."""
+    return calendars.measure(console)
+
+
 BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, list[Figure]]]] = {
     "path_2k": path_2k,
     "path_100k": path_100k,
     "backtest": backtest,
+    "calendar": calendar,
 }
 
 
