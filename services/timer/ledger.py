@@ -164,11 +164,10 @@ def _is_told(fact: Fact, entry: Published) -> bool:
 
 
 def _is_same(breach: Fact | None, told: Broken | None) -> bool:
-    return (
-        breach is not None
-        and told is not None
-        and (breach.terms.due_at, breach.terms.target, breach.terms.policy) == (told.due_at, told.target, told.policy)
-    )
+    if breach is None or told is None or breach.at != told.breached_at:
+        return False
+    terms = breach.terms
+    return (terms.due_at, terms.target, terms.policy) == (told.due_at, told.target, told.policy)
 
 
 def _breaks(clock: Clock, evidence: Instant) -> bool:

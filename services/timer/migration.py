@@ -19,7 +19,7 @@ from shared.events import Event, Instant, Kind, Recount
 SOURCE: Final = "/plazo/migrate-policies"
 Effect = Literal[
     "breaches",  # at the instant of the migration, because its due time is past by the new terms
-    "breaches_otherwise",  # a breach is taken back, and one of another due time, target or policy stands in its place
+    "breaches_otherwise",  # a breach is taken back, and another one stands in its place
     "taken_back",  # a breach does not stand any more
     "moves",  # what it promises, or when it is due
     "cancelled",  # no policy measures it any more

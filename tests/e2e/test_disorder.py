@@ -1,4 +1,8 @@
-"""Disorder, repeats and late events in the real log: the topic holds what backtest says of the same arrivals."""
+"""Disorder, repeats, late events and a killed timer in the real log: what is told is what backtest says of the same.
+
+The log is long past, so a deadline fires as soon as all that lies upstream is read: what is sent later comes after
+breaches that it contradicts, and they are taken back.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +32,7 @@ from tests.servers import Topics
 
 pytestmark = pytest.mark.kafka
 
-CASES: Final = 200
+CASES: Final = 1500  # a third of the log, with the chats and calls that are made for it
 LATE: Final = 2  # rounds of late events after the first sending, in which an item gets one each at most
 FIRST: Final[Instant] = parse_instant("2025-01-01T00:00:00Z")  # when they become known: long after they happened
 UNTIL: Final[Instant] = parse_instant("2026-01-01T00:00:00Z")
@@ -41,7 +46,7 @@ async def works(topics: Topics, database_url: str, tmp_path: Path) -> AsyncItera
 
 
 def traffic(pick: random.Random) -> list[Sent]:
-    """A slice of the made traffic, in which some systems tell what happened and others what is now."""
+    """A third of the log, in which some systems tell what happened and others what is now."""
     lines = read_log()
     cases = set(sorted({line.case for line in lines})[:CASES])
     found = events([line for line in lines if line.case in cases])
@@ -111,18 +116,27 @@ def told(event_id: str, event_type: str, event: Any) -> str:
     return json.dumps(fields, sort_keys=True)
 
 
-def standing(records: Iterable[Published | Output]) -> set[tuple[Any, ...]]:
-    """The breaches that were not taken back: of which clock, when due, when broken."""
+def standing(records: Iterable[Published | Output]) -> dict[str, tuple[Any, ...]]:
+    """breach id -> of which clock, when due, when broken; of the breaches that were not taken back."""
     found: dict[str, tuple[Any, ...]] = {}
+    known: set[str | None] = set()
+    awaited: set[str | None] = set()  # what a retraction named as the breach in place of the one it took back
     for record in records:
         event = record.event
-        assert event.breach_id is not None or "warning" in record.type
         if record.type == "sla.clock.breached.v1":
-            assert event.breach_id not in found
-            found[event.breach_id or ""] = (event.clock_id, event.metric, event.due_at, event.breached_at)
+            assert event.breach_id is not None
+            assert event.breach_id not in known
+            known.add(event.breach_id)
+            awaited.discard(event.breach_id)
+            found[event.breach_id] = (event.clock_id, event.metric, event.due_at, event.breached_at)
         elif record.type == "sla.breach.retracted.v1":
+            assert event.replaced_by not in known
+            awaited |= {event.replaced_by} - {None}
             del found[event.breach_id or ""]
-    return set(found.values())
+        else:
+            assert event.breach_id in found or "warning" in record.type
+    assert not awaited
+    return found
 
 
 async def test_disorder_repeats_and_late_events_end_in_exactly_the_corrections_that_they_make(works: Plant) -> None:
@@ -132,23 +146,62 @@ async def test_disorder_repeats_and_late_events_end_in_exactly_the_corrections_t
     gone = deletions(found)
     rounds += [gone, [*gone, *(event for event in found if pick.random() < 0.1)]]  # the last one holds repeats alone
     sent = await live(works, rounds)
-    published = list({record.event_id: record for record in await works.published()}.values())
+    everything = await works.published()
+    assert_repeats_are_the_same(everything)
+    published = list({record.event_id: record for record in everything}.values())
     rulebook = Rulebook(((0, load({"policies.yaml": POLICIES})),))
     expected = backtest.published_of(arrivals(rounds), rulebook, UNTIL)
-    counts = Counter(record.type for record in published)
-    replaced = sum(record.event.replaced_by is not None for record in published)
-    print(f"{len(found)} events, {sent} sent, {len(gone)} deletions: {dict(counts)}, {replaced} replaced")
-    assert counts["sla.breach.retracted.v1"] > 20
-    assert replaced > 2
+    print(summary(len(found) + len(gone), sent, everything), f"logs in {works.folder}")
+    assert_all_kinds(published)
     assert sorted(told(each.event_id, each.type, each.event) for each in published) == sorted(
         told(each.event_id, each.type, each.event) for each in expected
     )
     assert_no_gaps(published)
     in_order = [decode(event) for event in sorted(found, key=lambda each: str(each["time"]))]
-    assert standing(by_sequence(published)) == standing(backtest.published(in_order, rulebook, UNTIL))
-    assert {name: shown(state) for name, state in (await works.clocks()).items()} == ended([*found, *gone], rulebook)
+    assert_same_in_order(published, backtest.published(in_order, rulebook, UNTIL))
+    clocks = await works.clocks()
+    assert clocks == await works.stored_clocks()
+    assert {name: shown(state) for name, state in clocks.items()} == ended([*found, *gone], rulebook)
     assert await works.dead_letters() == 0
     await assert_forgotten(works, {f"default/ticket/{event['subject']}" for event in gone})
+
+
+def summary(distinct: int, sent: int, everything: Sequence[Published]) -> str:
+    """What was sent and what came of it, for a person who reads the output of the run."""
+    records = {record.event_id: record for record in everything}.values()
+    counts = dict(Counter(record.type for record in records))
+    replaced = sum(record.event.replaced_by is not None for record in records)
+    repeats = len(everything) - len(records)
+    return (
+        f"{distinct} events, {sent - distinct} repeats of them dropped: {counts}, {replaced} of them replaced,"
+        f" {repeats} told twice;"
+    )
+
+
+def assert_all_kinds(published: Sequence[Published]) -> None:
+    """The disorder makes corrections of every kind; else the comparison would show little."""
+    counts = Counter(record.type for record in published)
+    assert counts["sla.breach.retracted.v1"] > 100
+    assert sum(record.event.replaced_by is not None for record in published) > 10
+    for kind in ("clock.warning", "clock.breached", "breach.stopped", "breach.cancelled"):
+        assert counts[f"sla.{kind}.v1"] > 100, kind
+
+
+def assert_repeats_are_the_same(everything: Iterable[Published]) -> None:
+    """What is told twice, because a process was killed, is told with the same id and the same words."""
+    seen: dict[str, bytes] = {}
+    for record in everything:
+        assert seen.setdefault(record.event_id, record.value) == record.value, record.event.item
+
+
+def assert_same_in_order(published: Iterable[Published], in_order: Sequence[Output]) -> None:
+    """The breaches that stand are those of the ordered events, under the same ids where none was taken back before."""
+    disordered, ordered = standing(by_sequence(published)), standing(in_order)
+    assert sorted(disordered.values()) == sorted(ordered.values())
+    corrected = {record.event.clock_id for record in published if record.type == "sla.breach.retracted.v1"}
+    assert {name: each for name, each in disordered.items() if each[0] not in corrected} == {
+        name: each for name, each in ordered.items() if each[0] not in corrected
+    }
 
 
 def shown(state: ClockState) -> tuple[Any, ...]:
@@ -174,14 +227,22 @@ def ended(found: Iterable[Sent], rulebook: Rulebook) -> dict[str, tuple[Any, ...
 
 
 async def live(works: Plant, rounds: Sequence[Sequence[Sent]]) -> int:
-    """Send the rounds to a whole Plazo, each when the one before is settled; how many events were sent."""
+    """Send the rounds to a whole Plazo, each when the one before is settled; how many events were sent.
+
+    One of its two timers is killed in the middle of the first late round, and comes back.
+    """
     sent = len(rounds[0])
     await works.send(encoded(list(rounds[0])))
-    async with works.process("timer"), works.process("ingest"):
+    one, two = works.process("timer", "timer-1"), works.process("timer", "timer-2")
+    async with one, two, works.process("ingest"):
         await works.settled(sent)
-        for some in rounds[1:]:
-            sent += len(some)
+        for number, some in enumerate(rounds[1:]):
             await works.send(encoded(list(some)))
+            if number == 0:
+                await until(partial(works.has_folded, sent + len(some) // 3), "a third of the late events")
+                one.kill()
+                one.start()
+            sent += len(some)
             await works.settled(sent)
         await until(works.fed, "the states of all clocks to be told")
     return sent

@@ -169,6 +169,21 @@ class TestFacts:
         late = fold.refold(history("08:00 created\n08:10 updated customer=acme"), rules)
         assert fire(late, "10:00", after)[1] == ["breach.retracted resolution 09:00", "clock.breached resolution 09:00"]
 
+    def test_late_evidence_that_a_breach_came_at_another_instant_replaces_it(self) -> None:
+        rules = rulebook("- {name: p, applies_to: {}, calendar: always, targets: {next_response: 1h}}")
+        # A customer who writes while the ticket is over waits from then on, but nothing breaches before it is reopened.
+        story = "08:00 created\n08:10 agent_replied\n09:00 customer_replied\n11:00 reopened\n12:00 agent_replied"
+        after, found = fire(fold.refold(history(story), rules), "13:00")
+        assert found == ["clock.breached next_response 10:00", "breach.stopped next_response 12:00"]
+        late = fold.refold(history(f"{story}\n08:30 resolved"), rules)
+        assert late.clocks[-1].due_at == at("10:00")
+        assert ledger.contradicted(late, after)
+        assert fire(late, "13:00", after)[1] == [
+            "breach.retracted next_response 10:00",
+            "clock.breached next_response 11:00",
+            "breach.stopped next_response 12:00",
+        ]
+
     def test_a_policys_grace_waits_longer_for_slow_sources(self) -> None:
         rules = rulebook("- {name: p, applies_to: {}, calendar: always, targets: {resolution: 1h}, grace: 5m}")
         state = fold.refold(history("08:00 created"), rules)
@@ -283,13 +298,16 @@ class Told:
         self.outputs += found
 
     @property
-    def standing(self) -> set[tuple[str, str | None, float, str]]:
+    def standing(self) -> set[tuple[str, str | None, str | None, float, str]]:
         """The breaches that were told and not taken back."""
         found = {}
         for output in self.outputs:
             event = output.event
             if output.type == "sla.clock.breached.v1":
-                found[event.breach_id] = (event.clock_id, event.due_at, event.target_s, event.policy)
+                found[event.breach_id] = (
+                    *(event.clock_id, event.due_at, event.breached_at),
+                    *(event.target_s, event.policy),
+                )
             elif output.type == "sla.breach.retracted.v1":
                 del found[event.breach_id]
         return set(found.values())
