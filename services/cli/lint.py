@@ -24,6 +24,7 @@ from shared.errors import Problem
 from shared.events import instant, rfc3339
 
 Format = Literal["text", "jsonl"]
+_ABOUT_ITEMS: Final = ("policies", "exclusions")  # a finding about a calendar or a metric is not about an item
 
 
 class _Located(NamedTuple):
@@ -88,6 +89,8 @@ def _block(found: _Located) -> str:
     if found.finding is None:
         return str(found.problem)
     examples = [f"  example: {example}" for example in found.finding.examples]
+    if not examples and found.finding.section in _ABOUT_ITEMS:
+        examples = ["  example: none can be made up, because an expression decides; --events may have one"]
     return "\n".join([str(found.problem), *examples, f"  cure: {found.finding.cure}"])
 
 

@@ -132,6 +132,7 @@ def _left(policies: PolicySet, recorded: Recording) -> Iterator[Finding]:
                     left.setdefault((clock.policy, clock.metric), []).append(item.example(moment))
     for (policy, metric), examples in left.items():
         number = len({each.item for each in examples})
-        message = f"the clocks of {number} items were cancelled, because they changed so that no policy covers them"
+        whose = "1 item was" if number == 1 else f"{number} items were"
+        message = f"the {metric} of {whose} cancelled, because no policy covered it any more after a change"
         cure = f"Add a policy with a target for {metric} that covers them as they are then."
         yield Finding("policies", policy, ("targets", metric), message, cure, examples[0])

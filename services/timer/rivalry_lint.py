@@ -21,9 +21,12 @@ Takers = Mapping[str, tuple[str, ...]]  # metric -> the policies that take every
 
 
 def rivalries(policies: PolicySet, examples: Examples) -> list[Finding]:
-    """The policies that never win, for any metric or for one, and then the ties."""
+    """The policies that never win, for any metric or for one, and then the ties, but for policies that have ended."""
     before: dict[str, list[Policy]] = {}
-    pairs = list(_rivals(policies.policies))
+    ended = {
+        each.name for each in policies.policies if each.valid.until is not None and each.valid.until <= examples.now
+    }
+    pairs = list(_rivals(each for each in policies.policies if each.name not in ended))
     for first, second in pairs:
         before.setdefault(second.name, []).append(first)
     by_name = {policy.name: policy for policy in policies.policies}

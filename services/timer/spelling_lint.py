@@ -11,7 +11,7 @@ from services.timer.example import Example
 from services.timer.expression import Expression
 from services.timer.finding import Finding, Section
 from services.timer.metric_lint import read_by
-from services.timer.policy import Policy
+from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet
 from services.timer.recording import Recording
 from shared.documents import Path
@@ -49,25 +49,26 @@ def _mistakes(
     for path, attribute, values in places:
         if attribute not in recorded.values:
             if (attribute, None) not in told:
-                near = _near(attribute, recorded.values, everywhere)
+                near = _near(attribute, recorded.values, ())
                 cure = f"Write {near!r}, if that is meant." if near else "Name an attribute that the events have."
                 yield path, f"no event has the attribute {attribute!r}", cure, recorded.examples[0]
             told.add((attribute, None))
             continue
         known = recorded.values[attribute]
         for value in sorted(values - known):
-            near = _near(value, known, everywhere[attribute])
+            # Two customers may have similar names, and both be meant; of two similar priorities one is a slip.
+            near = _near(value, known, everywhere[attribute] if attribute in LEVELS else values)
             if near is not None and (attribute, value) not in told:
                 told.add((attribute, value))
                 message = f"no event has {attribute}={value}, but there is {attribute}={near}"
                 yield path, message, f"Write {near!r}, if that is meant.", _having(attribute, near, recorded)
 
 
-def _near(text: str, known: Collection[str], everywhere: Collection[str]) -> str | None:
-    # A number is no misspelling of another one, and what policies name somewhere is meant there.
+def _near(text: str, known: Collection[str], meant: Collection[str]) -> str | None:
+    # A number is no misspelling of another one.
     if text.isdigit():
         return None
-    folded = {each.casefold(): each for each in sorted(known) if each not in everywhere}
+    folded = {each.casefold(): each for each in sorted(known) if each not in meant}
     found = get_close_matches(text.casefold(), folded, n=1, cutoff=_ALIKE)
     return folded[found[0]] if found else None
 

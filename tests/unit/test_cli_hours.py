@@ -222,6 +222,35 @@ class TestLint:
         assert result.exit_code == 1
         assert "policy acme-gold: no event has the attribute 'customer'" in result.stdout
 
+    def test_findings_are_told_to_programs(self, tmp_path: Path) -> None:
+        file = tmp_path / "a.yaml"
+        file.write_text(
+            "calendars: {c: {time_zone: UTC, hours: {mon: '09:00-17:00'}}}\n"
+            "policies:\n"
+            "  - {name: p, applies_to: {kind: ticket, group: g}, calendar: c, targets: {pickup: 4h}}\n"
+        )
+        (line,) = run("lint", "--policies", str(file), "--format", "jsonl").stdout.splitlines()
+        told = json.loads(line)
+        (example,) = told.pop("examples")
+        assert (example["kind"], example["attributes"], example["item"]) == ("ticket", {"group": "g"}, None)
+        assert told == {
+            "file": str(file),
+            "line": 3,
+            "field": "policies[0].targets.pickup",
+            "subject": "policy p",
+            "message": "never starts in a ticket",
+            "cure": "Remove the target, or cover a chat.",
+        }
+
+    def test_that_an_expression_decides_is_said_in_place_of_an_example(self, tmp_path: Path) -> None:
+        file = tmp_path / "a.yaml"
+        file.write_text(
+            "calendars: {c: {time_zone: UTC, hours: {mon: '09:00-17:00'}}}\n"
+            "policies: [{name: p, applies_to: {kind: ticket}, when: item.a == 1, calendar: c, targets: {pickup: 4h}}]\n"
+        )
+        result = run("lint", "--policies", str(file))
+        assert "  example: none can be made up, because an expression decides" in result.stdout
+
 
 @pytest.mark.parametrize("command", ["hours", "lint"])
 def test_help_has_an_example(command: str) -> None:

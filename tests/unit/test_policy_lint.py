@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.timer.calendar_lint import shown
+from services.timer.example import Example
+from services.timer.places import Places
 from services.timer.policy_file import load
 from services.timer.policy_lint import findings
 from shared.events import SECOND, parse_instant
@@ -48,6 +50,13 @@ def test_the_sample_has_nothing_to_find() -> None:
             ("name: a, applies_to: {}, targets: {resolution: 4h}",
              "name: b, applies_to: {}, targets: {first_response: 4h}",
              "name: d, applies_to: {}, targets: {resolution: 2h, first_response: 1h}"),
+            ["policy d: never wins: a, b cover the same items and go first"],
+        ),
+        # Two that share its items between them leave nothing.
+        (
+            ("name: a, applies_to: {kind: ticket, group: x}, targets: {resolution: 4h}",
+             "name: b, applies_to: {kind: [chat, call], group: x}, targets: {resolution: 4h}",
+             "name: d, applies_to: {group: x}, targets: {resolution: 2h}"),
             ["policy d: never wins: a, b cover the same items and go first"],
         ),
         # A target for some items only leaves the others.
@@ -97,6 +106,17 @@ def test_the_sample_has_nothing_to_find() -> None:
             ("name: a, applies_to: {status: held}, pause_when: {status: [pending, held]}, targets: {resolution: 4h}",),
             ["policy a: pause_when: the pause never ends: every item that it covers matches it"],
         ),
+        # It covers no item that pauses,
+        (
+            ("name: a, applies_to: {status: open}, pause_when: {status: pending}, targets: {resolution: 4h}",),
+            ["policy a: pause_when: never pauses: applies_to names other values"],
+        ),
+        # and one that is spam is over.
+        (
+            ("name: a, applies_to: {}, pause_when: {status: spam}, targets: {resolution: 4h}",),
+            ["policy a: pause_when: never pauses: an item with the status spam is over for good, "
+             "and its clocks are cancelled"],
+        ),
         # A ticket is not picked up.
         (
             ("name: a, applies_to: {kind: ticket}, targets: {pickup: 4h}",),
@@ -129,6 +149,51 @@ def test_a_calendar_that_opens_too_little_is_found() -> None:
     once = "calendars: {c: {time_zone: UTC, hours: {}, exceptions: {2026-12-24: '09:00-10:00'}}}\n"
     (finding,) = found("name: a, applies_to: {}, targets: {resolution: 40h}", calendars=once)
     assert finding.startswith("policy a: targets.resolution: 40h are never reached in c: no open time within 400 days")
+
+
+def test_a_target_that_no_item_has_in_a_calendar_is_not_asked_for_there() -> None:
+    once = CALENDARS + "  d: {time_zone: UTC, hours: {}, exceptions: {2026-12-24: '09:00-10:00'}}\n"
+    chosen = "name: a, applies_to: {priority: %s}, targets: {resolution: {within: 40h, %s}}"
+    by = "calendar: {default: c, by: {priority: {low: d}}}"
+    assert not any("never reached" in each for each in found(chosen % ("high", by), calendars=once))
+    assert any("never reached in d" in each for each in found(chosen % ("low", by), calendars=once))
+    short = by + ", by: {priority: {low: 1h}}"
+    assert not any("never reached" in each for each in found(chosen % ("[low, high]", short), calendars=once))
+
+
+def test_examples_are_items_of_which_it_is_true() -> None:
+    text = """
+policies:
+- name: a
+  applies_to: {customer: [x, y]}
+  calendar: c
+  targets: {resolution: {within: 4h, by: {priority: {low: 1h}}, warn_at: 2h_left}}
+- {name: b, applies_to: {customer: x}, calendar: c, targets: {resolution: 4h}}
+- {name: d, applies_to: {tags: [v]}, calendar: c, targets: {resolution: 4h}, valid: {from: 2027-01-01}}
+- {name: e, applies_to: {tags: w}, calendar: c, targets: {resolution: 4h}}
+"""
+    examples = [str(finding.example) for finding in findings(load({"f": CALENDARS + text}), NOW)]
+    assert examples == [
+        "ticket with customer=x, priority=low",
+        "ticket with customer=x",
+        "ticket with tags=[v, w], begun at 2027-01-01T00:00:00Z",
+    ]
+
+
+def test_an_example_that_an_expression_decides_is_a_recorded_item() -> None:
+    shadow = "- {name: %s, applies_to: {group: g}, calendar: c, targets: {resolution: 1h}, when: item.amount > 5}\n"
+    policies = load({"f": CALENDARS + "policies:\n" + shadow % "a" + shadow % "b"})
+    (none,) = findings(policies, NOW)
+    assert none.example is None
+    seen = [Example("ticket", {"group": "g", "amount": amount}, NOW, f"t/ticket/{amount}") for amount in (1, 9)]
+    (finding,) = findings(policies, NOW, recorded=seen)
+    assert finding.example == seen[1]
+
+
+def test_calendars_of_heirs_and_of_sources_are_in_use() -> None:
+    more = CALENDARS + "  d: {extends: c}\n  e: {extends: c}\nsources: {'*': {calendar: d}}\n"
+    text = more + "policies: [{name: a, applies_to: {}, calendar: e, targets: {resolution: 4h}}]\n"
+    assert findings(load({"f": text}), NOW, inherited=Places({"f": text}).inherited) == []
 
 
 def test_unused_calendars_and_days_that_run_into_each_other_are_found() -> None:
