@@ -59,11 +59,12 @@ def run(events: Iterable[Event], rulebook: Rulebook, until: Instant) -> list[Row
 
 def rows_of(item: str, state: ItemState, rulebook: Rulebook, until: Instant) -> Iterator[Row]:
     """The item's clocks as of *until*, which is not before its last event."""
+    exclusions, kind = rulebook.exclusions, item.split("/")[1]
     for each in state.clocks:
         clock = run_out(each, until)
-        hours = rulebook.hours(clock.version, clock.calendar)
-        kind = item.split("/")[1]
-        elapsed, paused = counted(clock, until, rulebook.exclusions.net(hours, kind, state.attributes))
+        gross = rulebook.hours(clock.version, clock.calendar)
+        hours = exclusions.net(gross, kind, state.attributes) if exclusions else gross
+        elapsed, paused = counted(clock, until, hours)
         yield _row(item, clock, elapsed, paused)
 
 

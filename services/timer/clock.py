@@ -157,8 +157,10 @@ def counted(clock: Clock, at: Instant, hours: Hours) -> tuple[Span, Span]:
         return clock.elapsed, clock.paused
     if clock.phase != "running":
         return clock.elapsed, clock.paused + gross_of(hours).between(clock.since, at)
-    excluded = hours.excluded(clock.since, at) if isinstance(hours, NetHours) else 0
-    return clock.elapsed + hours.between(clock.since, at), clock.paused + excluded
+    if isinstance(hours, NetHours):
+        excluded = hours.excluded(clock.since, at)
+        return clock.elapsed + hours.gross.between(clock.since, at) - excluded, clock.paused + excluded
+    return clock.elapsed + hours.between(clock.since, at), clock.paused
 
 
 def pause(clock: Clock, at: Instant, hours: Hours) -> Clock:
@@ -265,4 +267,5 @@ def _warnings(terms: Terms, start: Instant, hours: Hours) -> tuple[Pending, ...]
 def _with_stretch(clock: Clock, at: Instant, hours: Hours) -> tuple[Stretch, ...]:
     if isinstance(hours, NetHours):
         return (*clock.past, *split(clock, at, hours))[-STRETCHES_KEPT:]
-    return (*clock.past[1 - STRETCHES_KEPT :], present(clock))
+    stretch = Stretch(clock.since, clock.phase == "running", clock.elapsed, clock.paused)
+    return (*clock.past[1 - STRETCHES_KEPT :], stretch)

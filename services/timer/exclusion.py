@@ -71,7 +71,7 @@ class Exclusions:
 
         Where several cover an instant, it is told to be the one's that began first. Memoised on what is read.
         """
-        key = (kind, *self._reading.key(attributes))
+        key = self._reading.key(attributes, kind)
         found = self._closures.get(key)
         if found is None:
             if len(self._closures) >= _MEMO_SIZE:

@@ -85,7 +85,7 @@ class PolicySet:
         self._index = _index(self._ranked)
         compared = (conditions for policy in self.policies for conditions in _compared(policy))
         self._reading = Reading(compared, (policy.when for policy in self.policies))
-        self._turns = _turns(self.policies)
+        self.turns = _turns(self.policies)  # the instants at which another season begins
         self._made: dict[tuple[str, str, Span, str], Terms] = {}
         self._memo: dict[tuple[Any, ...], Mapping[str, tuple[Terms, ...]]] = {}
 
@@ -108,7 +108,7 @@ class PolicySet:
 
     def season(self, start: Instant) -> int:
         """The number of the season in which a cycle starts: in one season the same policies are valid."""
-        return bisect_right(self._turns, start) if self._turns else 0
+        return bisect_right(self.turns, start)
 
     def terms(self, kind: str, attributes: Mapping[str, Any], start: Instant) -> Mapping[str, tuple[Terms, ...]]:
         """metric -> the terms that hold for an item: the winner first, then every `combine: all` beside it.
@@ -123,7 +123,7 @@ class PolicySet:
             attributes: of the item, as of now.
             start: of the cycle; what is not valid then does not hold for it, now or later.
         """
-        key = (kind, self.season(start), *self._reading.key(attributes))
+        key = self._reading.key(attributes, kind, self.season(start) if self.turns else 0)
         found = self._memo.get(key)
         if found is None:
             if len(self._memo) >= _MEMO_SIZE:
@@ -183,7 +183,6 @@ def _index(ranked: list[Policy]) -> dict[tuple[str, str], list[int]]:
 
 
 def _turns(policies: Iterable[Policy]) -> list[Instant]:
-    # The instants at which another season begins.
     ends = {end for policy in policies for end in (policy.valid.since, policy.valid.until)}
     return sorted(end for end in ends if end is not None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -33,12 +33,12 @@ class Reading:
         """The attributes that are read; a change of any other changes no answer. None: any may be read."""
         return None if self._exact is None else frozenset((*self.values, *self._exact))
 
-    def key(self, attributes: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Equal for items of which all answers are equal.
+    def key(self, attributes: Mapping[str, Any], *first: Hashable) -> tuple[Any, ...]:
+        """Equal for items of which all answers are equal, where what comes *first* is equal too.
 
         What no condition names (another customer's name) is all one. Of what an expression reads each value is another.
         """
-        key: list[Any] = []
+        key: list[Any] = [*first]
         for name, known in self.values.items():
             value = attributes.get(name)
             if value.__class__ is str:

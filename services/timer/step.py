@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from services.timer.business_hours import BusinessHours
 from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
 from services.timer.conditions import Conditions, matches
 from services.timer.cycles import patch_of
@@ -27,9 +26,9 @@ class Step:
     """An item while one event takes effect."""
 
     __slots__ = (
-        "_asked", "_known", "_matches", "_offered", "_offers", "_rulebook", "_season", "answered", "at", "attributes",
-        "before", "begun", "changes", "clocks", "event", "forced", "has_versions", "older", "rules_now", "stage",
-        "suspended", "touched", "unmeasured", "waiting",
+        "_asked", "_exclusions", "_known", "_matches", "_offered", "_offers", "_rulebook", "_season", "answered", "at",
+        "attributes", "before", "begun", "changes", "clocks", "event", "forced", "has_versions", "older", "rules_now",
+        "stage", "suspended", "touched", "unmeasured", "waiting",
     )  # fmt: skip
 
     def __init__(self, state: ItemState, event: Event, rulebook: Rulebook) -> None:
@@ -48,6 +47,7 @@ class Step:
         self.touched = _NOTHING  # the attributes that the event changed
         self.forced = False  # whether terms are asked for although no attribute changed
         self._rulebook = rulebook
+        self._exclusions = rulebook.exclusions if rulebook.exclusions_revision else None  # to ask none costs 0.1 µs
         # Whether clocks can be pinned to other rules than those for what the event starts. Most files never change, and
         # most events end nothing: to go through the clocks nevertheless costs 1 µs an event.
         self.has_versions = len(rulebook.versions) > 1
@@ -131,28 +131,26 @@ class Step:
 
     def hours(self, clock: Clock) -> Hours:
         """The hours that count for a clock from now on: its calendar's, without what is excluded."""
-        return self._net(self.rules(clock.version).policies.calendars[clock.calendar], self.attributes)
+        gross = self.rules(clock.version).policies.calendars[clock.calendar]
+        return gross if self._exclusions is None else self._exclusions.net(gross, self.event.kind, self.attributes)
 
     def hours_before(self, clock: Clock) -> Hours:
         """The hours that counted for a clock up to now, when the event had not changed the item yet."""
-        return self._net(self.rules(clock.version).policies.calendars[clock.calendar], self.before)
+        gross = self.rules(clock.version).policies.calendars[clock.calendar]
+        return gross if self._exclusions is None else self._exclusions.net(gross, self.event.kind, self.before)
 
     @property
     def is_excluded_anew(self) -> bool:
         """Whether other exclusions cover the item than before the event."""
-        exclusions = self._rulebook.exclusions
-        if not exclusions or not exclusions.concern(self.touched):
+        exclusions = self._exclusions
+        if exclusions is None or not exclusions.concern(self.touched):
             return False
         kind = self.event.kind
         return exclusions.closures(kind, self.before) != exclusions.closures(kind, self.attributes)
 
-    def _net(self, gross: BusinessHours, attributes: Mapping[str, Any]) -> Hours:
-        exclusions = self._rulebook.exclusions
-        return exclusions.net(gross, self.event.kind, attributes) if exclusions else gross
-
     def options(self, rules: Rules, cycle: Cycle | Clock) -> tuple[Terms, ...]:
         """The terms that hold for a cycle under the patched attributes: the winner's, then those beside it."""
-        season = rules.policies.season(cycle.started_at)
+        season = rules.policies.season(cycle.started_at) if rules.policies.turns else 0
         if self._offered is not rules or self._season != season:
             self._offers = rules.policies.terms(self.event.kind, self.attributes, cycle.started_at)
             self._offered, self._season = rules, season
@@ -200,7 +198,9 @@ class Step:
         """One more clock, which counts from the start of its cycle."""
         number = 1 + sum([clock.metric == cycle.metric for clock in self.clocks])
         if cycle.started_at == self.at:
-            hours = self._net(terms.hours, self.attributes)
+            hours: Hours = terms.hours
+            if self._exclusions is not None:
+                hours = self._exclusions.net(terms.hours, self.event.kind, self.attributes)
             clock = begin(cycle, terms, number, hours)
             if self.stands_still(terms.pause_when):
                 clock = pause(clock, self.at, hours)

@@ -13,9 +13,12 @@ def hold(step: Step) -> None:
     """Bring every open clock under the terms and pauses of the present attributes."""
     combines = False
     # Those that the event itself began are already under them; to ask again would cost a fifth of a creation.
-    for place, clock in enumerate(step.clocks[: step.older]):
-        if clock.stopped_at is None:
-            combines = _hold_open(step, place, clock) or combines
+    older = step.clocks[: step.older]
+    for place, clock in enumerate(older):
+        if clock.stopped_at is None and _concerns(step, clock.version):
+            combines = combines or step.rules(clock.version).combines
+            _hold_clock(step, place, clock)
+    _exclude_anew(step, older)
     if step.stage != "open":  # nothing starts on an item that is over
         return
     unmeasured = step.unmeasured
@@ -25,16 +28,6 @@ def hold(step: Step) -> None:
         for cycle in (*measured_cycles(step), *step.unmeasured):
             if _concerns(step, cycle.version):
                 measure_beside(step, cycle)
-
-
-def _hold_open(step: Step, place: int, clock: Clock) -> bool:
-    # Whether the event concerns its policies, and one of these applies beside the winner.
-    if not _concerns(step, clock.version):
-        _exclude_anew(step, place, clock)
-        return False
-    combines = step.rules(clock.version).combines
-    _hold_clock(step, place, clock)
-    return combines
 
 
 def _concerns(step: Step, version: str) -> bool:
@@ -100,13 +93,14 @@ def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
     if still != (clock.phase == "paused"):
         change, hours = (pause, step.hours_before(clock)) if still else (resume, step.hours(clock))
         step.clocks[place] = change(clock, step.at, hours)
-    else:
-        _exclude_anew(step, place, clock)
 
 
-def _exclude_anew(step: Step, place: int, clock: Clock) -> None:
-    if clock.phase == "running" and step.is_excluded_anew:
-        step.clocks[place] = turn(clock, step.at, step.hours_before(clock), step.hours(clock))
+def _exclude_anew(step: Step, older: list[Clock]) -> None:
+    # What the event has changed already runs in the hours that count from now on.
+    if step.is_excluded_anew:
+        for place, clock in enumerate(older):
+            if clock.phase == "running" and step.clocks[place] is clock:
+                step.clocks[place] = turn(clock, step.at, step.hours_before(clock), step.hours(clock))
 
 
 def measure_cycle(step: Step, cycle: Cycle) -> None:
