@@ -104,7 +104,9 @@ def _verdicts(found: Sequence[Verdict]) -> RenderableType:
 
 
 def _is_for_another_kind(verdict: Verdict) -> bool:
-    return verdict.outcome == "no match" and any(each.attribute == "kind" for each in verdict.conditions)
+    return verdict.outcome == "no match" and any(
+        each.attribute == "kind" and not each.holds for each in verdict.conditions
+    )
 
 
 _WORDS: Final = {

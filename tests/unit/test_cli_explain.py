@@ -240,6 +240,23 @@ def test_what_a_person_decided_about_an_item_is_told_with_the_reason(later: str,
     assert f"- resolution#1 {expected}" in told[2]
 
 
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("when: item.amount > 5", "fails: "),
+        ("valid: {from: 2026-02-01}", "the cycle did not start in it"),
+        ("applies_to: {kind: ticket, amount: 3}", "amount is x, and must be 3"),
+        ("applies_to: {kind: chat}", "for other kinds of items"),
+    ],
+)
+def test_only_policies_for_other_kinds_are_counted_without_a_reason(option: str, expected: str) -> None:
+    kind = "" if option.startswith("applies_to") else "applies_to: {kind: ticket}, "
+    other = f"- {{name: o, {kind}calendar: office, targets: {{resolution: 1h}}, {option}}}\n"
+    shown = told("09:00 created amount=x", "10:00", width=300, rules=OFFICE + other)
+    (line,) = (line for line in shown.splitlines() if expected in line)
+    assert line.lstrip(" -").startswith("1 more" if "other kinds" in expected else "o does not match")
+
+
 def test_rulebooks_of_several_versions_are_explained_by_the_pinned_one() -> None:
     first, second = rulebook(OFFICE), rulebook(OFFICE.replace("40h", "20h"))
     rules = Rulebook((first.versions[0], (at("10:00"), second.versions[0][1])))
