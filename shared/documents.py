@@ -6,7 +6,7 @@ The schema is a pydantic model; this module only adds the places. One parse give
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]
 
+DEPTH: Final = 32  # what people write is nested seven deep; some 100,000 levels overflow the stack of libyaml
+VALUES: Final = 1_000_000  # aliases (`*name`) can make more of ten lines than fits into memory
+
 
 class Document:
     """The plain value of a YAML text, and the line on which each part of it stands."""
@@ -27,13 +30,13 @@ class Document:
         """Read *text*.
 
         Raises:
-            BadDocument: *text* is not YAML, or repeats a key.
+            BadDocument: *text* is not YAML, repeats a key, or is larger or nested deeper than anybody means.
         """
         self.file = file
         self.lines: dict[Path, int] = {}
         self.repeated: list[Problem] = []
         try:
-            root = yaml.compose(text, Loader=yaml.CSafeLoader)
+            root = yaml.compose(text, Loader=_Loader)
         except yaml.YAMLError as exc:
             mark = getattr(exc, "problem_mark", None)
             what = getattr(exc, "problem", None) or getattr(exc, "reason", None) or str(exc)
@@ -54,6 +57,10 @@ class Document:
 
     def _plain(self, node: yaml.Node, path: Path) -> Any:
         self.lines.setdefault(path, node.start_mark.line + 1)
+        # An alias within what it names is endless, and was no deeper than the rest when it was composed.
+        if len(path) > DEPTH or len(self.lines) > VALUES:
+            expected = f"expected at most {VALUES:,} values, nested at most {DEPTH} levels deep"
+            raise BadDocument([self.problem(path[:1], expected)])
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -72,6 +79,21 @@ class Document:
             self.lines[here] = key_node.start_mark.line + 1
             found[key] = self._plain(value_node, here)
         return found
+
+
+class _Loader(yaml.CSafeLoader):
+    """Composes no deeper than `DEPTH`; of the resolver that it overrides nothing else is used."""
+
+    depth = 0
+
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: Any) -> None:
+        self.depth += 1
+        if self.depth > DEPTH + 1 and current_node is not None:
+            mark = current_node.start_mark
+            raise yaml.composer.ComposerError(None, None, f"expected at most {DEPTH} levels of nesting", mark)
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
 
 
 class _Scalars(yaml.constructor.SafeConstructor):
@@ -164,11 +186,35 @@ def _problem(document: Document, error: ErrorDetails) -> Problem:
     if error["type"] == "missing":
         known_missing = (*known, error["loc"][-1])
         return Problem(document.file, document.line(known), dotted(known_missing), "is required")
-    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
-    if error["type"] == "extra_forbidden":
-        message = "is not known here"
-    if error["type"] == "too_short":
-        message = "expected at least one entry"
-    if error["type"] in ("model_type", "dict_type"):
-        message = f"expected a mapping, got {error['input']!r:.60}"
-    return document.problem(known, message)
+    return document.problem(known, _message(error))
+
+
+def _message(error: ErrorDetails) -> str:
+    kind = error["type"]
+    if kind in _SAID:
+        return _SAID[kind]
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, got {error['input']!r:.60}"
+    said = error["msg"].removeprefix("Value error, ")
+    for theirs, ours in _OURS.items():
+        said = said.replace(theirs, ours, 1)
+    return said
+
+
+_OURS: Final = {
+    "Input should be": "expected",
+    "String should have": "expected",
+    "String should match": "expected a name that matches",
+}
+_SAID: Final = {
+    "extra_forbidden": "is not known here",
+    "too_short": "expected at least one entry",
+    "string_too_short": "expected at least one character",
+}
+_EXPECTED: Final = {
+    **dict.fromkeys(("model_type", "dict_type"), "a mapping"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    "list_type": "a list",
+    "string_type": "a text",
+}

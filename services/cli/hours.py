@@ -174,6 +174,8 @@ def _from_line(line: bytes) -> Question:
         return _QUESTION.decode(line)
     except UnicodeDecodeError as exc:
         raise BadQuestion("", "expected text in UTF-8") from exc
+    except RecursionError as exc:
+        raise BadQuestion("", "expected an object in JSON, not nested so deeply") from exc
     except msgspec.DecodeError as exc:
         raise _bad_question(exc, line) from exc
 
@@ -198,7 +200,15 @@ def _bad_question(exc: msgspec.DecodeError, line: bytes) -> BadQuestion:
         return BadQuestion("", f"expected an object in JSON: {bad}")
     if bad.field is None:
         return BadQuestion("op", f"is required, {_EXPECTED['op']}")
-    return BadQuestion(bad.field, f"{_EXPECTED[bad.field]}, got {msgspec.json.decode(line).get(bad.field)!r}")
+    return BadQuestion(bad.field, f"{_EXPECTED[bad.field]}{_got(line, bad.field)}")
+
+
+def _got(line: bytes, field: str) -> str:
+    # What was given; a number that no float holds, and what is nested too deeply, cannot be shown.
+    try:
+        return f", got {msgspec.json.decode(line).get(field)!r}"
+    except (msgspec.DecodeError, RecursionError):
+        return ""
 
 
 def _number(text: str) -> float:

@@ -25,10 +25,12 @@ REASON_LENGTH: Final = 300  # it is kept with every clock that stood still in it
 
 
 def _instant(text: object) -> Instant:
-    moment = parse_moment(text)
-    if isinstance(moment, int):
-        return moment
-    # One span holds for clocks of any calendar, so that no time zone goes without saying.
+    # One span holds for clocks of any calendar, so that no time zone goes without saying, and a date names no instant.
+    try:
+        if isinstance(moment := parse_moment(text), int):
+            return moment
+    except ValueError:
+        pass
     raise ValueError(f"expected an instant like 2026-01-05T08:00:00Z or 2026-01-05T09:00:00+01:00, got {text!r}")
 
 

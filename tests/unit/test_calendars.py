@@ -131,7 +131,7 @@ class TestInheriting:
             ],
         ),
         # What is no name.
-        ("  a: {extends: 5}", ["f:2: calendars.a.extends: expected a valid string"]),
+        ("  a: {extends: 5}", ["f:2: calendars.a.extends: expected a text, got 5"]),
         # Whoever inherits from one that has mistakes is not to blame.
         (
             "  a: {extends: b}\n  b: {time_zone: Mars, hours: {}}",

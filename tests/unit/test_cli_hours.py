@@ -123,6 +123,10 @@ def test_fractions_of_a_second_are_kept() -> None:
         ('{"op": "is_open", "calendar": "madrid"}', "line 2: at: is required"),
         ('{"op": "is_open", "calendar": "madrid", "at": "now"}', "line 2: at: expected a time like"),
         ('{"op": "add", "calendar": "madrid", "seconds": "4h"}', "line 2: seconds: expected a number of seconds"),
+        # What no float holds.
+        ('{"op": "add", "calendar": "madrid", "seconds": 1e400}', "line 2: seconds: expected a number of seconds"),
+        ('{"op": ' + "[" * 50_000 + "]" * 50_000 + "}", "line 2: op: expected one of add"),
+        ('{"x": ' + "[" * 50_000 + "]" * 50_000 + "}", "line 2: expected an object in JSON, not nested so deeply"),
     ],
 )
 def test_a_bad_line_is_named_and_keeps_its_place(line: str, expected: str) -> None:

@@ -136,7 +136,9 @@ class TestFiles:
             (GOOD.replace(", reason: power cut", "") % "", "exclusions[0].reason: is required"),
             (GOOD.replace("power cut", "''") % "", "exclusions[0].reason: "),
             (GOOD.replace("'2026-01-05T10:00:00Z'", "2026-01-05") % "", "exclusions[0].from: expected an instant like"),
-            (GOOD.replace("10:00:00Z", "10:00:00") % "", "exclusions[0].from: expected a date like"),
+            # Without an offset, and a leap second.
+            (GOOD.replace("10:00:00Z", "10:00:00") % "", "exclusions[0].from: expected an instant like"),
+            (GOOD.replace("10:00:00Z", "10:00:60Z") % "", "exclusions[0].from: expected an instant like"),
             (GOOD.replace("T10:", "T12:") % "", "exclusions[0]: expected `from` before `until`"),
             (GOOD % ", applies_to: {kind: mail}", "exclusions[0].applies_to: expected kinds of ticket, chat, call"),
             (GOOD % ", when: item.a ==", "exclusions[0].when: line 1, column 10 of the expression"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jsonschema
@@ -191,7 +192,7 @@ def test_a_mistake_in_a_calendar_is_named(calendar: str, expected: str) -> None:
         ("combine: some", "combine: expected 'all'"),
         ("on_change: x", "on_change: expected 'recompute', 'keep' or 'restart'"),
         ("on_reopen: x", "on_reopen: expected 'resume', 'restart' or 'ignore'"),
-        ("require_reply: perhaps", "require_reply: expected a valid boolean"),
+        ("require_reply: perhaps", "require_reply: expected true or false, got 'perhaps'"),
         ("grace: soon", "grace: expected a duration"),
         ("pause_when: {kind: chat}", "pause_when: expected attributes that can change"),
         ("pause_when: {status: []}", "pause_when.status: expected at least one entry"),
@@ -226,6 +227,20 @@ class TestMistakesTogether:
         assert len(found) == 2
         assert found[0].startswith("1.yaml:2: not YAML")
         assert "targets.resolution" in found[1]
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [
+            "policies: " + "[" * 300_000,  # deeper than the stack of libyaml
+            "policies: " + "[" * 5_000 + "]" * 5_000,  # deeper than ours
+            "policies: &a [*a]",  # endless
+            "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 100)}]\n" for i in range(1, 9)),
+        ],
+        ids=["deepest", "deep", "endless", "multiplied"],
+    )
+    def test_what_nobody_means_is_refused_before_it_fills_memory_or_stack(self, hostile: str) -> None:
+        (problem,) = problems(f=hostile)
+        assert re.search(r"^f:\d: .*(at most 32 levels of nesting|nested at most 32 levels deep)$", problem)
 
     def test_a_calendar_is_defined_once(self) -> None:
         policy = "policies:\n" + self.POLICY % ("p", "chat", "c", "4h")

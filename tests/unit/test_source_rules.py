@@ -75,7 +75,7 @@ def test_the_schema_for_editors_knows_sources() -> None:
         ("{/a: {after: 4m}}", "sources./a.after: is not known here"),
         ("{/a: {severity: bad}}", "sources./a.severity: expected 'low', 'medium'"),
         ("{/a: {calendar: d}}", "sources./a.calendar: expected the name of a calendar (c), got 'd'"),
-        ("{'': 4m}", "sources.: String should have at least 1 character"),
+        ("{'': 4m}", "sources.: expected at least one character"),
         ("[/a]", "sources: expected a mapping"),
     ],
 )

@@ -120,7 +120,7 @@ class TestMistakes:
             ("{default: office, by: {kind: {call: always}}}", "", "policies[0].calendar.by: expected attributes; give"),
             ("office", ", by: {kind: {call: 1h}}", "policies[0].targets.resolution.by: expected attributes; give each"),
             ("office", ", pause_when: {kind: call}", "targets.resolution.pause_when: expected attributes that can"),
-            ("[office]", "", "policies[0].calendar: expected a valid string"),
+            ("[office]", "", "policies[0].calendar: expected a text, got ["),
         ],
     )
     def test_a_mistake_is_named_with_its_place(self, calendar: str, own: str, expected: str) -> None:

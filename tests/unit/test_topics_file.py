@@ -37,7 +37,7 @@ def test_the_file_of_the_project_names_every_topic_under_its_prefix() -> None:
     ("events", "message"),
     [
         ("partitions: 0, retention: 7d", "topics.sla.events.v1.partitions: expected greater than or equal to 1"),
-        ("partitions: many, retention: 7d", "topics.sla.events.v1.partitions: expected a valid integer"),
+        ("partitions: many, retention: 7d", "topics.sla.events.v1.partitions: expected a whole number, got 'many'"),
         ("partitions: 4", "topics.sla.events.v1.retention: is required"),
         ("partitions: 4, retention: 7", "expected hours or days like 48h or 7d, or forever, got 7"),
         ("partitions: 4, retention: 0d", "expected hours or days like 48h or 7d, or forever, got '0d'"),
