@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from services.timer.calendar_lint import choosing, shown, unmeant, unreached
@@ -59,7 +60,7 @@ def _absent(policy: Policy, examples: Examples) -> Iterator[Finding]:
     if policy.when is None:
         return
     for name in sorted(policy.when.unguarded - policy.applies_to.keys()):
-        example = examples.first(lambda each, name=name: _fails_without(policy, name, each), policy.applies_to)  # type: ignore[misc]  # bound at once
+        example = examples.first(partial(_fails_without, policy, name), policy.applies_to)
         message = f"does not hold for items without {name!r}, though it negates"
         cure = f"Say with has(item.{name}) what holds for items that lack it."
         yield Finding("policies", policy.name, ("when",), message, cure, example)
