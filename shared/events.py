@@ -60,13 +60,14 @@ def instant(moment: datetime) -> Instant:
 
 def moment(at: Instant) -> datetime:
     """The aware UTC datetime of an instant."""
-    return EPOCH + timedelta(microseconds=at)
+    # To make a timedelta of days in microseconds alone takes half as long again.
+    return EPOCH + timedelta(0, at // SECOND, at % SECOND)
 
 
 def rfc3339(at: Instant) -> str:
     """The instant as text in UTC, with as many digits of the second as it has: `2026-01-05T08:00:00Z`."""
     # msgspec writes a datetime in 0.3 µs, where isoformat() and replacing the offset take 1.5.
-    return _ENCODER.encode(EPOCH + timedelta(0, 0, at))[1:-1].decode()
+    return _ENCODER.encode(EPOCH + timedelta(0, at // SECOND, at % SECOND))[1:-1].decode()
 
 
 def parse_instant(text: str) -> Instant:

@@ -156,4 +156,4 @@ def _span(span: timedelta) -> Span:
 
 
 def _timedelta(span: Span) -> timedelta:
-    return timedelta(0, 0, span)
+    return timedelta(0, span // SECOND, span % SECOND)
