@@ -206,4 +206,4 @@ def _made_log(cases: int) -> Iterator[Line]:
         activities += ["Resolve ticket", "Closed"] * pick.choice((1, 1, 1, 2))
         for activity in activities:
             yield Line(f"Made{number}", activity, f"Value {pick.randrange(9)}", at)
-            at += timedelta(minutes=pick.randrange(3, 3000))
+            at += timedelta(minutes=pick.randrange(3, 9000))
