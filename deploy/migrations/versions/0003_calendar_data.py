@@ -12,10 +12,10 @@ down_revision = "0002_notifier"
 
 
 def upgrade() -> None:
-    """The data names its packages itself, so their column goes."""
-    op.execute("ALTER TABLE timer.policy_version ADD COLUMN calendar_data jsonb, DROP COLUMN tzdata")
+    """The data names its packages itself; their column stays for processes of the version before, and is not read."""
+    op.execute("ALTER TABLE timer.policy_version ADD COLUMN calendar_data jsonb, ALTER COLUMN tzdata SET DEFAULT ''")
 
 
 def downgrade() -> None:
     """Drop the data; what the packages were is then unknown."""
-    op.execute("ALTER TABLE timer.policy_version DROP COLUMN calendar_data, ADD COLUMN tzdata text NOT NULL DEFAULT ''")
+    op.execute("ALTER TABLE timer.policy_version DROP COLUMN calendar_data, ALTER COLUMN tzdata DROP DEFAULT")
