@@ -28,15 +28,18 @@ calendars:
 """
 
 
-def policies(text: str) -> PolicySet:
-    """The policies in a text, which may name the calendars `always`, `office` and `never`."""
-    indented = "\n".join(f"  {line}" for line in text.strip("\n").splitlines())
-    return load({"policies.yaml": f"{CALENDARS}policies:\n{indented}\n"})
+def policies(text: str, metrics: str = "") -> PolicySet:
+    """The policies in a text, which may name the calendars `always`, `office` and `never`, and metrics in another."""
+    return load({"policies.yaml": f"{CALENDARS}policies:\n{_indented(text)}\nmetrics:\n{_indented(metrics or '{}')}\n"})
 
 
-def rulebook(text: str) -> Rulebook:
-    """A rulebook with the policies in a text as its only version."""
-    return Rulebook(((0, policies(text)),))
+def rulebook(text: str, metrics: str = "") -> Rulebook:
+    """A rulebook with the policies in a text as its only version, and the metrics in another."""
+    return Rulebook(((0, policies(text, metrics)),))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip("\n").splitlines())
 
 
 def at(text: str) -> Instant:

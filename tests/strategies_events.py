@@ -21,7 +21,7 @@ _TYPES: Final = {
         *("closed", "merged", "snapshot", "snapshot", "snapshot"),
     ),
     "chat": ("started", "accepted", "agent_replied", "customer_replied", "missed", "ended", "updated", "snapshot"),
-    "call": ("queued", "queued", "answered", "abandoned", "ended", "updated", "snapshot"),
+    "call": ("queued", "queued", "answered", "held", "held", "resumed", "abandoned", "ended", "updated", "snapshot"),
 }
 _ATTRIBUTES: Final[dict[str, tuple[Any, ...]]] = {
     "status": ("open", "pending", "on_hold", None),
@@ -42,7 +42,42 @@ _SNAPSHOTS: Final = st.builds(
     complete=st.booleans(),
 )
 
-RULEBOOKS: Final = tuple(
+# One metric for each word of their language, so that each does something in some history.
+_METRICS: Final = """
+replied: {starts: [created, customer_message], stops: agent_reply, holds_start: true, goes_on: required, repeats: true}
+told: {starts: customer_message, stops: {event: [ticket.agent_replied, chat.agent_replied], author: [agent, bot],
+       public: any}, cancels: {event: [ticket.updated, chat.updated], counts_when: {priority: urgent}}, goes_on: always}
+pending_time: {starts: {becomes: {status: [pending, on_hold]}}, stops: [{leaves: {status: [pending, on_hold]}}, over],
+               pauses: never, repeats: true}
+owned: {starts: assigned, stops: [unassigned, over], abandons: final, taken_up: true, repeats: true}
+work: {starts: [created, reopened], stops: [over, {becomes: {group: g1}}], pauses: {status: pending}, taken_up: true,
+       repeats: true}
+talk: {kinds: call, starts: [answered, resumed], stops: [over, {becomes: {group: g1}}], abandons: abandoned,
+       pauses: {held: true}, repeats: true}
+hold: {kinds: call, starts: held, stops: resumed, repeats: true}
+"""
+_OWN: Final = """
+- name: own
+  applies_to: {}
+  calendar: always
+  targets:
+    {replied: 1h, told: 2h, pending_time: 3h, owned: 1h, work: {within: 8h, by: {priority: {low: 4h}}, warn_at: [50%]},
+     talk: 30m, hold: 15m}
+  pause_when: {status: pending}
+  require_reply: true
+- name: owned
+  applies_to: {customer: acme}
+  calendar: office
+  targets: {owned: 30m, work: 2h, first_response: 1h}
+  on_reopen: restart
+- name: ignored
+  applies_to: {customer: zed}
+  calendar: always
+  targets: {owned: 2h, work: 6h}
+  on_reopen: ignore
+"""
+
+_BUILT_IN: Final = tuple(
     Rulebook(((0, policies(text)),))
     for text in (
         # One policy for all, around the clock.
@@ -110,6 +145,7 @@ RULEBOOKS: Final = tuple(
 """,
     )
 )
+RULEBOOKS: Final = (*_BUILT_IN, Rulebook(((0, policies(_OWN, _METRICS)),)))
 
 
 def rulebooks() -> st.SearchStrategy[Rulebook]:

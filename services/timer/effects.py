@@ -87,18 +87,21 @@ class Happenings(dict[tuple[str, str], Effects]):
             ]
         )
 
-    def begun(self, attributes: Mapping[str, Any], touched: frozenset[str]) -> Effects:
-        """What the states do in which an item is when it is created or reopened, but for those just *touched*."""
+    def begun(self, touched: frozenset[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> Effects:
+        """What the states do in which an item is when it is created or reopened, but for what `changed` tells of.
+
+        *touched* is empty for a creation: of a new item everything counts that it is.
+        """
         if self._assignment is not None:
-            return NO_EFFECTS if "assignee" in touched else self._assignment[is_assigned(attributes)]
+            return NO_EFFECTS if "assignee" in touched else self._assignment[is_assigned(after)]
         return effects_of(
             [
                 bound
                 for bound in self._changes
                 if bound.trigger.what != "leaves"
-                and touched.isdisjoint(bound.trigger.reads)
-                and bound.trigger.holds(attributes)
-                and bound.trigger.counts(attributes)
+                and (touched.isdisjoint(bound.trigger.reads) or not bound.trigger.happens(before, after))
+                and bound.trigger.holds(after)
+                and bound.trigger.counts(after)
             ]
         )
 

@@ -85,11 +85,11 @@ def _end(step: Step, effects: Callable[[Rules], Effects]) -> None:
 
 
 def _turn(step: Step, before: Stage) -> None:
-    kind, attributes, touched = step.event.kind, step.attributes, step.touched
+    kind, touched, old, new = step.event.kind, step.touched, step.before, step.attributes
     if before == "unknown":
-        _take_states(step, lambda rules: rules.happenings[kind].begun(attributes, _NOTHING))
+        _take_states(step, lambda rules: rules.happenings[kind].begun(_NOTHING, old, new))
     elif touched:
-        _take_states(step, lambda rules: rules.happenings[kind].changed(touched, step.before, attributes))
+        _take_states(step, lambda rules: rules.happenings[kind].changed(touched, old, new))
 
 
 def _take_states(step: Step, effects: Callable[[Rules], Effects], spared: Container[str] = ()) -> None:
@@ -129,7 +129,9 @@ def _be_over(step: Step, event_type: str) -> None:
 
 
 def _outlasts(step: Step, cycle: Cycle) -> bool:
-    return step.rules(cycle.version).metrics[cycle.metric].goes_on == "always"
+    # What moved to a version that does not define its metric is never measured by it.
+    metric = step.rules(cycle.version).metrics.get(cycle.metric)
+    return metric is not None and metric.goes_on == "always"
 
 
 def _goes_on(step: Step, metric: Metric, clock: Clock) -> bool:
@@ -145,8 +147,8 @@ def _reopen(step: Step, event_type: str) -> None:
     for place in suspended:
         _reopen_clock(step, place, step.clocks[place])
     _take(step, "reopened", event_type, spared)
-    kind, attributes, touched = step.event.kind, step.attributes, step.touched
-    _take_states(step, lambda rules: rules.happenings[kind].begun(attributes, touched), spared)
+    kind, touched, old, new = step.event.kind, step.touched, step.before, step.attributes
+    _take_states(step, lambda rules: rules.happenings[kind].begun(touched, old, new), spared)
 
 
 def _reopen_clock(step: Step, place: int, clock: Clock) -> None:

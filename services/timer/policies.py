@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from services.timer import metric_file
 from services.timer.calendar_data import encode
 from services.timer.lease_store import StoredVersion
 from services.timer.policy_file import load
@@ -56,6 +57,8 @@ class Policies:
         await self.look()
         first = self._versions.is_empty
         effective_from = ALWAYS if first else self._now() + LEAD
+        # What the version is computed with is kept with it, so that it means the same under a later release.
+        files = {**files, metric_file.FILE: metric_file.built_in_text()}
         data = encode(policies.calendar_data)
         await self._store.register_version(StoredVersion(policies.version, effective_from, files, data))
         await self.look()

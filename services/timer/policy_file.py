@@ -13,8 +13,7 @@ from services.timer.calendar_data import CalendarData, installed_data
 from services.timer.calendar_file import canonical
 from services.timer.calendars import Written, inherit, unopened
 from services.timer.conditions import By
-from services.timer.metric import Metric
-from services.timer.metric_file import built_in
+from services.timer.metric_file import built_in_text, metrics_in
 from services.timer.policy import Policy
 from services.timer.policy_model import PolicyFile
 from services.timer.policy_set import PolicySet
@@ -25,7 +24,13 @@ from shared.errors import BadDocument, Problem
 from shared.events import Instant
 
 
-def load(files: Mapping[str, str], *, now: Instant | None = None, data: CalendarData | None = None) -> PolicySet:
+def load(
+    files: Mapping[str, str],
+    *,
+    now: Instant | None = None,
+    data: CalendarData | None = None,
+    metrics: str | None = None,
+) -> PolicySet:
     """The policies in *files* (name -> text, YAML or JSON), which together make one set.
 
     A policy may name a calendar or a metric of another file. The order of the policies is that of the files' names,
@@ -35,20 +40,17 @@ def load(files: Mapping[str, str], *, now: Instant | None = None, data: Calendar
         files: name -> text.
         now: within 400 days of it every calendar must have open time; without it, at any time.
         data: what to compute the calendars with; unless given, what the installed packages say.
+        metrics: the text of the built-in metrics, where it is that of another release.
 
     Raises:
         BadDocument: with every problem in every file, each with file, line, field and what was expected.
     """
     documents, problems = read_all(files)
     known = frozenset(named("calendars", documents, problems))
-    metrics_known = (*built_in(), *named("metrics", documents, problems))
+    built_in = metrics_in(built_in_text() if metrics is None else metrics)
+    metrics_known = (*built_in, *named("metrics", documents, problems))
     surroundings = Surroundings(data=data) if problems else Surroundings(known, metrics_known, data)
-    read: list[tuple[Document, PolicyFile]] = []
-    for document in documents:
-        try:
-            read.append((document, validate(document, PolicyFile, surroundings)))
-        except BadDocument as exc:
-            problems.extend(exc.problems)
+    read = _read(documents, surroundings, problems)
     written = _calendars_of(read)
     specs, wrong = inherit(written, known)
     data = installed_data(specs.values()) if data is None else data
@@ -58,9 +60,11 @@ def load(files: Mapping[str, str], *, now: Instant | None = None, data: Calendar
         problems.append(Problem(next(iter(sorted(files)), "policies"), 1, "policies", "expected at least one policy"))
     if problems:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-    policies, metrics, sources = _policies_of(read, calendars), _metrics_of(read), _sources_of(read, calendars)
+    policies, sources = _policies_of(read, calendars), _sources_of(read, calendars)
     exclusions = [model.exclusion() for _, file in read for model in file.exclusions]
-    found = PolicySet("", policies, calendars, metrics=metrics, calendar_data=data, sources=sources)
+    own = {name: model.metric(name) for _, file in read for name, model in file.metrics.items()}
+    # A built-in metric keeps its place, whoever defines it.
+    found = PolicySet("", policies, calendars, metrics={**built_in, **own}, calendar_data=data, sources=sources)
     unnamed = found.excluding(exclusions)
     return unnamed.named(_version(unnamed))
 
@@ -68,6 +72,18 @@ def load(files: Mapping[str, str], *, now: Instant | None = None, data: Calendar
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a policy file, for editors: the full list of options."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **PolicyFile.model_json_schema()}
+
+
+def _read(
+    documents: list[Document], surroundings: Surroundings, problems: list[Problem]
+) -> list[tuple[Document, PolicyFile]]:
+    read = []
+    for document in documents:
+        try:
+            read.append((document, validate(document, PolicyFile, surroundings)))
+        except BadDocument as exc:
+            problems.extend(exc.problems)
+    return read
 
 
 def _calendars_of(read: list[tuple[Document, PolicyFile]]) -> dict[str, Written]:
@@ -84,12 +100,6 @@ def _sources_of(
 ) -> tuple[SourceRule, ...]:
     rules = [model.rule(pattern) for _, file in read for pattern, model in file.sources.items()]
     return tuple(replace(rule, hours=calendars[rule.calendar]) if rule.calendar else rule for rule in rules)
-
-
-def _metrics_of(read: list[tuple[Document, PolicyFile]]) -> dict[str, Metric]:
-    # A built-in one keeps its place, whoever defines it.
-    own = {name: model.metric(name) for _, file in read for name, model in file.metrics.items()}
-    return {**built_in(), **own}
 
 
 def _version(policies: PolicySet) -> str:

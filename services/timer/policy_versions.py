@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from services.timer import metric_file
 from services.timer.calendar_data import decode
 from services.timer.lease_store import StoredVersion
 from services.timer.policy_file import load
@@ -69,4 +70,6 @@ class PolicyVersions:
 def _made(stored: StoredVersion) -> PolicySet:
     # Named as it was registered, whatever a later release of this program makes of the hash.
     data = None if stored.calendar_data is None else decode(stored.calendar_data)
-    return load(dict(stored.files), data=data).named(stored.version)
+    files = dict(stored.files)
+    metrics = files.pop(metric_file.FILE, None)  # None: registered before they were kept
+    return load(files, data=data, metrics=metrics).named(stored.version)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from services.timer import fold
 from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, begin, counted, pause, resume, run_out, stop, take_up
+from services.timer.cycles import patch_of
 from services.timer.item import attributes_at, patched
 from services.timer.opening_times import HoursSpec, Window
 from services.timer.policy import CalendarChoice, Policy, Target, WarnAt
@@ -187,7 +188,7 @@ class TestLaws:
         created = min(event.time for event in events if event.type in CREATIONS | SNAPSHOTS)
         for event in (ordered := fold.distinct(events)):
             told = event.snapshot
-            attributes = patched({} if told is not None and told.complete else attributes, event.attributes)
+            attributes = patched({} if told is not None and told.complete else attributes, patch_of(event))
             is_last_of_its_instant = event is ordered[-1] or all(
                 other.time != event.time for other in ordered[ordered.index(event) + 1 :]
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.timer import metric_file
 from services.timer.lease_store import StoredVersion
 from services.timer.policies import LEAD, Policies
 from shared.errors import BadDocument, Refused, Unavailable
@@ -142,7 +143,7 @@ async def test_a_folder_is_read_as_one(desk: Desk, tmp_path: Path) -> None:
     desk.file = folder
     read = desk.process()
     await read.start()
-    assert sorted(desk.versions.stored[0].files) == ["calendars.yaml", "policies.yml"]
+    assert sorted(desk.versions.stored[0].files) == [metric_file.FILE, "calendars.yaml", "policies.yml"]
     assert json.dumps(dict(desk.versions.stored[0].files))
 
 
