@@ -263,6 +263,7 @@ def move_at(instant: Instant, version: str, like: Event) -> Event:
         type=f"{like.kind}.recounted",
         attributes={},
         recount=Recount(version),
+        snapshot=None,
     )
 
 
