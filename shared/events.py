@@ -82,6 +82,16 @@ def parse_instant(text: str) -> Instant:
         raise ValueError(f"expected a time like 2026-01-05T08:00:00Z with an offset, got {text!r}") from exc
 
 
+def rfc3339_or_none(at: Instant | None) -> str | None:
+    """The instant in RFC 3339, and None where there is none."""
+    return None if at is None else rfc3339(at)
+
+
+def seconds(span: Span) -> int | float:
+    """The span in seconds, a whole number where it is one."""
+    return span // SECOND if span % SECOND == 0 else span / SECOND
+
+
 _ENCODER: Final = msgspec.json.Encoder()
 _AWARE: Final = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 

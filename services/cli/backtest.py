@@ -25,7 +25,7 @@ from services.timer.ledger import Output
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.errors import BadDocument, Problem
-from shared.events import SECOND, BreachType, Event, Instant, Span, parse_instant, rfc3339
+from shared.events import BreachType, Event, Instant, parse_instant, rfc3339, rfc3339_or_none, seconds
 
 Format = Literal["jsonl", "table", "csv"]
 _ENCODER: Final = msgspec.json.Encoder()
@@ -135,22 +135,13 @@ def shown(row: Row) -> dict[str, Any]:
         "policy": row.policy,
         "state": row.state,
         "started_at": rfc3339(row.started_at),
-        "due_at": _time(row.due_at),
-        "stopped_at": _time(row.stopped_at),
-        "breached_at": _time(row.breached_at),
+        "due_at": rfc3339_or_none(row.due_at),
+        "stopped_at": rfc3339_or_none(row.stopped_at),
+        "breached_at": rfc3339_or_none(row.breached_at),
         "target_s": seconds(row.target),
         "elapsed_s": seconds(row.elapsed),
         "paused_s": seconds(row.paused),
     }
-
-
-def _time(at: Instant | None) -> str | None:
-    return None if at is None else rfc3339(at)
-
-
-def seconds(span: Span) -> int | float:
-    """A span in seconds, whole where it is."""
-    return span // SECOND if span % SECOND == 0 else span / SECOND
 
 
 def _write_jsonl(rows: list[Row], sink: TextIO) -> None:

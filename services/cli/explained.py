@@ -17,7 +17,8 @@ from services.timer.accounting import STANDING, Counted, total
 from services.timer.clock import Clock
 from services.timer.explanation import ClockStory, Decision, Explanation
 from services.timer.policy_choice import Verdict, printable, shown
-from services.timer.wording import span, stamp
+from services.timer.policy_values import written
+from services.timer.wording import stamp
 
 SPANS: Final = 24  # of a clock
 DAYS: Final = 6  # spans between two pauses; a year of daily closings is 700
@@ -75,13 +76,16 @@ def _heading(clock: Clock) -> Text:
 def _of_clock(story: ClockStory) -> Iterator[tuple[str, RenderableType]]:
     clock, decision = story.clock, story.decisions[-1]
     beside = ", beside the policy that wins" if clock.beside else ""
-    terms = f"{span(clock.target)} in {clock.calendar} ({story.derivation.time_zone}), {clock.severity}{beside}"
+    terms = f"{written(clock.target)} in {clock.calendar} ({story.derivation.time_zone}), {clock.severity}{beside}"
     yield "Promise", Text(f"{terms}, by {clock.policy} of version {clock.version}")
     yield "Metric", Text(wording.definition(decision.policies.metrics[clock.metric]))
     yield "Policy", Group(*_decided(decision, len(story.decisions)), _verdicts(decision.verdicts))
     yield "Time", _spans(story)
-    elapsed, paused = span(story.elapsed), span(story.paused)
-    yield "Counted", Text(f"{elapsed} elapsed + {paused} paused = {span(story.elapsed + story.paused)} of open time")
+    elapsed, paused = written(story.elapsed), written(story.paused)
+    yield (
+        "Counted",
+        Text(f"{elapsed} elapsed + {paused} paused = {written(story.elapsed + story.paused)} of open time"),
+    )
     yield "Due", Text(wording.derivation(story.derivation))
     if warnings := list(_warnings(clock)):
         yield "Warnings", Text("\n".join(warnings))
@@ -123,7 +127,7 @@ def _because(verdict: Verdict) -> str:
         return verdict.because
     conditions = [*map(str, verdict.conditions), *([] if verdict.when is None else [verdict.when])]
     held = ", ".join(conditions) or "it covers every item"
-    chosen = [(verdict.target_by, span(verdict.target or 0)), (verdict.calendar_by, verdict.calendar)]
+    chosen = [(verdict.target_by, written(verdict.target or 0)), (verdict.calendar_by, verdict.calendar)]
     by = [f"; {what} because {condition}" for condition, what in chosen if condition is not None]
     return f"{held} ({verdict.because}){''.join(by)}"
 
@@ -135,7 +139,7 @@ def _spans(story: ClockStory) -> RenderableType:
             rows.append(("…", _summary(each)))
         else:
             because = f": {each.because}" if each.because else ""
-            amount = "" if each.state == "closed" else f" {span(each.business)}"
+            amount = "" if each.state == "closed" else f" {written(each.business)}"
             rows.append((stamp(each.start), f"{each.state}{amount}{because}"))
     clock = story.clock
     end = story.spans[-1].end if story.spans else clock.started_at
@@ -153,18 +157,18 @@ def _without_days(spans: Sequence[Counted]) -> Iterator[Counted | list[Counted]]
 def _summary(entries: Sequence[Counted | list[Counted]]) -> str:
     spans = [one for each in entries for one in (each if isinstance(each, list) else [each])]
     closed = sum(each.state == "closed" for each in spans)
-    ran = span(total(spans, "running"))
+    ran = written(total(spans, "running"))
     stood = [(state, total(spans, state)) for state in STANDING]
-    standing = "".join(f", {state} {span(time)}" for state, time in stood if time)
+    standing = "".join(f", {state} {written(time)}" for state, time in stood if time)
     return f"{len(spans)} more: running {ran}{standing}, closed {closed} times"
 
 
 def _warnings(clock: Clock) -> Iterator[str]:
     for warned in clock.warned:
-        yield f"{warned.label} given {stamp(warned.at)}, after {span(warned.elapsed)}"
+        yield f"{warned.label} given {stamp(warned.at)}, after {written(warned.elapsed)}"
     if clock.phase == "running" and clock.breached_at is None:
         for at, elapsed, label in clock.pending:
-            yield f"{label} to come {stamp(at)}, after {span(elapsed)}"
+            yield f"{label} to come {stamp(at)}, after {written(elapsed)}"
 
 
 def _timeline(found: Sequence[Chapter]) -> RenderableType:

@@ -17,7 +17,7 @@ from services.timer.calendars import load_calendars
 from services.timer.compiled_hours import FIRST, LAST
 from services.timer.policy_values import parse_duration
 from shared.cloudevents import bad_record
-from shared.events import SECOND, Instant, Span, instant, rfc3339
+from shared.events import SECOND, Instant, Span, instant, rfc3339, seconds
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 _CHUNK: Final = 1 << 16
@@ -55,7 +55,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
 _ASK: Final[dict[str, Callable[..., Any]]] = {
     "add": lambda hours, start, seconds: rfc3339(hours.add(_reached(start), _span(seconds))),
     "subtract": lambda hours, start, seconds: rfc3339(hours.subtract(_reached(start), _span(seconds))),
-    "between": lambda hours, start, end: _seconds(hours.between(_reached(start), _reached(end))),
+    "between": lambda hours, start, end: seconds(hours.between(_reached(start), _reached(end))),
     "is_open": lambda hours, at: hours.is_open(_reached(at)),
     "next_open": lambda hours, at: rfc3339(hours.next_open(_reached(at))),
     "next_close": lambda hours, at: rfc3339(hours.next_close(_reached(at))),
@@ -235,7 +235,3 @@ def _reached(at: datetime) -> Instant:
 
 def _span(seconds: float) -> Span:
     return round(seconds * SECOND)
-
-
-def _seconds(span: Span) -> int | float:
-    return span // SECOND if span % SECOND == 0 else span / SECOND

@@ -10,11 +10,11 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.backtest import harmless, seconds
+from services.cli.backtest import harmless
 from services.timer.clock import Clock
 from services.timer.migration import Change, Effect, Foreseen
 from services.timer.migration_store import Progress
-from shared.events import Instant, rfc3339
+from shared.events import rfc3339, rfc3339_or_none, seconds
 
 Format = Literal["table", "jsonl", "csv"]
 MOST_ROWS: Final = 1_000  # of a table, which is laid out as a whole and so kept in memory
@@ -24,8 +24,8 @@ _FIELDS: Final[Mapping[str, Callable[[Clock], Any]]] = {
     "version": lambda clock: clock.version,
     "state": lambda clock: clock.state,
     "target_s": lambda clock: seconds(clock.target),
-    "due_at": lambda clock: _time(clock.due_at),
-    "breached_at": lambda clock: _time(clock.breached_at),
+    "due_at": lambda clock: rfc3339_or_none(clock.due_at),
+    "breached_at": lambda clock: rfc3339_or_none(clock.breached_at),
 }
 _COLUMNS: Final = (
     "item",
@@ -193,7 +193,3 @@ def _present(change: Change) -> Clock:
     if clock is None:
         raise ValueError("a change is of some clock")
     return clock
-
-
-def _time(at: Instant | None) -> str | None:
-    return None if at is None else rfc3339(at)

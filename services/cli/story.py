@@ -11,7 +11,8 @@ from services.timer.clock import Clock
 from services.timer.explanation import Explanation, Happening
 from services.timer.milestones import Milestone, Promise
 from services.timer.policy_choice import printable, shown
-from services.timer.wording import span, stamp
+from services.timer.policy_values import written
+from services.timer.wording import stamp
 from shared.events import Event, Instant
 
 _PLAIN: Final = {
@@ -99,7 +100,7 @@ def _words(clock: Clock, milestone: Milestone) -> Iterator[str]:
         case other:
             yield _PLAIN[other]
     if milestone.what in ("breached", "met", "abandoned", "cancelled") and milestone.elapsed is not None:
-        yield f"after {span(milestone.elapsed)}"
+        yield f"after {written(milestone.elapsed)}"
 
 
 def _changed(was: Promise, now: Promise) -> str:
@@ -110,4 +111,4 @@ def _changed(was: Promise, now: Promise) -> str:
 
 def _promised(terms: Promise) -> str:
     due = "no due time" if terms.due_at is None else f"due {stamp(terms.due_at)}"
-    return f"{span(terms.target)} by {terms.policy} in {terms.calendar}, {due}"
+    return f"{written(terms.target)} by {terms.policy} in {terms.calendar}, {due}"

@@ -13,7 +13,8 @@ from services.timer.finding import Finding
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import Policy
 from services.timer.policy_set import PolicySet
-from shared.events import SECOND, Instant, Span
+from services.timer.policy_values import written
+from shared.events import Instant, Span
 
 
 def unmeant(policies: PolicySet, inherited: Collection[str]) -> Iterator[Finding]:
@@ -44,7 +45,7 @@ def unreached(policy: Policy, policies: PolicySet, examples: Examples) -> Iterat
                 example = why and _example(policy, metric, span, name, examples)
                 # Without an expression the conditions tell whether any item gets this target in this calendar.
                 if why is not None and (example or policy.when):
-                    message = f"{shown(span)} are never reached in {name}: {why}"
+                    message = f"{written(span)} are never reached in {name}: {why}"
                     cure = f"Shorten the target, or give {name} more open hours."
                     yield Finding("policies", policy.name, ("targets", metric), message, cure, example or None)
                     break
@@ -68,16 +69,6 @@ def _example(policy: Policy, metric: str, span: Span, calendar: str, examples: E
     met = (together(one, other) for one, other in ways)
     found = (examples.covered(meant, policy, also=each) for each in met if each is not None)
     return next((each for each in found if each is not None), None)
-
-
-def shown(span: Span) -> str:
-    """A span as people write it: `1h30m`."""
-    rest = span // SECOND
-    text = ""
-    for unit, seconds in (("h", 3_600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, seconds)
-        text += f"{count}{unit}" if count else ""
-    return text or "0s"
 
 
 def choosing(by: By[object], chosen: object, default: object) -> Iterator[Conditions]:

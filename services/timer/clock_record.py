@@ -10,7 +10,7 @@ from services.timer.clock import Clock
 from services.timer.item import ItemState
 from services.timer.ledger import Ledger, clock_id, told_clocks
 from services.timer.write_set import ItemRow
-from shared.events import SECOND, ClockState, Instant, rfc3339
+from shared.events import SECOND, ClockState, rfc3339, rfc3339_or_none
 from shared.kafka.connection import Outgoing
 from shared.published import clock_headers
 
@@ -49,9 +49,9 @@ def _record(row: ItemRow, clock: Clock, sequence: int) -> Outgoing:
         state=clock.state,
         target_s=clock.target / SECOND,
         started_at=rfc3339(clock.started_at),
-        due_at=_text(clock.due_at),
-        breached_at=_text(clock.breached_at),
-        stopped_at=_text(clock.stopped_at),
+        due_at=rfc3339_or_none(clock.due_at),
+        breached_at=rfc3339_or_none(clock.breached_at),
+        stopped_at=rfc3339_or_none(clock.stopped_at),
         since=rfc3339(clock.since),
         elapsed_s=clock.elapsed / SECOND,
         paused_s=clock.paused / SECOND,
@@ -60,7 +60,3 @@ def _record(row: ItemRow, clock: Clock, sequence: int) -> Outgoing:
     )
     headers = clock_headers(clock=name, revision=row.revision, item=row.key, tenant=tenant, time=clock.since)
     return Outgoing(name.encode(), _JSON.encode(shown), headers)
-
-
-def _text(at: Instant | None) -> str | None:
-    return None if at is None else rfc3339(at)

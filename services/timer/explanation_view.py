@@ -30,7 +30,6 @@ from services.timer.explanation_model import (
     MilestoneView,
     PromiseView,
     RecountView,
-    Seconds,
     SpanView,
     UnmeasuredView,
     VerdictView,
@@ -38,7 +37,7 @@ from services.timer.explanation_model import (
 )
 from services.timer.milestones import Milestone, Promise
 from services.timer.policy_choice import Condition, Verdict
-from shared.events import SECOND, Event, Instant, Span, rfc3339
+from shared.events import Event, Instant, rfc3339, rfc3339_or_none, seconds
 
 _BEGINNING: Final[Instant] = -(2**63)
 _END: Final[Instant] = 2**63
@@ -118,9 +117,9 @@ def _clock(item: str, story: ClockStory, window: Window) -> ExplainedClock:
         beside=clock.beside,
         target_s=seconds(clock.target),
         started_at=rfc3339(clock.started_at),
-        due_at=_time(clock.due_at),
-        breached_at=_time(clock.breached_at),
-        stopped_at=_time(clock.stopped_at),
+        due_at=rfc3339_or_none(clock.due_at),
+        breached_at=rfc3339_or_none(clock.breached_at),
+        stopped_at=rfc3339_or_none(clock.stopped_at),
         elapsed_s=seconds(story.elapsed),
         paused_s=seconds(story.paused),
         due=_due(story.derivation),
@@ -133,7 +132,7 @@ def _clock(item: str, story: ClockStory, window: Window) -> ExplainedClock:
 
 def _due(found: Derivation) -> DueView:
     return DueView(
-        due_at=_time(found.due_at),
+        due_at=rfc3339_or_none(found.due_at),
         target_s=seconds(found.target),
         used_s=seconds(found.used),
         since=rfc3339(found.since),
@@ -184,7 +183,7 @@ def _promise(found: Promise | None) -> PromiseView | None:
         calendar=found.calendar,
         severity=found.severity,
         target_s=seconds(found.target),
-        due_at=_time(found.due_at),
+        due_at=rfc3339_or_none(found.due_at),
     )
 
 
@@ -242,12 +241,3 @@ def _unmeasured(found: Unmeasured) -> UnmeasuredView:
         started_by={"source": cycle.source, "id": cycle.event_id},
         decision=_decision(found.decision),
     )
-
-
-def seconds(span: Span) -> Seconds:
-    """The span in seconds, whole where it is."""
-    return span // SECOND if span % SECOND == 0 else span / SECOND
-
-
-def _time(at: Instant | None) -> str | None:
-    return None if at is None else rfc3339(at)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from services.timer.calendar_lint import choosing, shown, unmeant, unreached
+from services.timer.calendar_lint import choosing, unmeant, unreached
 from services.timer.conditions import LIST, By, Conditions, apart, implied, matches
 from services.timer.example import Example, Examples
 from services.timer.exclusion_lint import uncovered
@@ -14,6 +14,7 @@ from services.timer.finding import Finding
 from services.timer.metric_lint import unmeasured, wrong_targets
 from services.timer.policy import Policy, WarnAt
 from services.timer.policy_set import PolicySet
+from services.timer.policy_values import written
 from services.timer.rivalry_lint import rivalries
 from shared.documents import Path
 from shared.events import Instant, Span, rfc3339
@@ -143,7 +144,7 @@ def _past(policy: Policy, metric: str, span: Span, warning: WarnAt, examples: Ex
     target = policy.targets[metric]
     ways = choosing(target.by, span, target.within)
     found = (examples.covered(lambda each: target.span(each.attributes) == span, policy, also=way) for way in ways)
-    message = f"the warning {warning.label} is past at the start of {shown(span)}"
+    message = f"the warning {warning.label} is past at the start of {written(span)}"
     cure = "Warn at a share of the target, like 80%, which fits every length."
     example = next((each for each in found if each is not None), None)
     return Finding("policies", policy.name, ("targets", metric, "warn_at"), message, cure, example)

@@ -17,6 +17,7 @@ from shared.events import SECOND, Instant, Span, parse_instant
 
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION: Final = "(?=[0-9])" + "".join(f"(?:([0-9]{{1,7}}){unit})?" for unit in _UNITS)
+_UNITS_WRITTEN: Final = (("h", 3600 * SECOND), ("m", 60 * SECOND))
 _SHARE: Final = r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%"
 
 
@@ -30,6 +31,20 @@ def parse_duration(text: object) -> Span:
     if found is None:
         raise ValueError(f"expected a duration like 45s, 30m, 4h, 2d or 1h30m, got {text!r}")
     return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNITS.values(), strict=True)) * SECOND
+
+
+def written(length: Span) -> str:
+    """A span in hours, minutes and seconds, exact: `4h`, `1h30m`, `26.5s`; a day is 24 hours of it."""
+    if length < 0:
+        return f"−{written(-length)}"
+    parts = []
+    for unit, size in _UNITS_WRITTEN:
+        count, length = divmod(length, size)
+        parts += [f"{count}{unit}"] if count else []
+    if length or not parts:
+        whole, rest = divmod(length, SECOND)
+        parts.append(f"{whole}.{rest:06}".rstrip("0") + "s" if rest else f"{whole}s")
+    return "".join(parts)
 
 
 def parse_warn_at(text: object) -> WarnAt:

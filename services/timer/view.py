@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from services.timer.clock import Clock, present
 from services.timer.item import ItemState
 from services.timer.ledger import Ledger, clock_id, told_clocks
-from shared.events import SECOND, Instant, rfc3339
+from shared.events import SECOND, rfc3339, rfc3339_or_none
 
 ClockState = Literal["running", "paused", "met", "breached", "abandoned", "cancelled"]
 STATE_BITS: Final[dict[ClockState, int]] = {
@@ -106,9 +106,9 @@ def clock_view(key: str, clock: Clock) -> ClockView:
         target_s=clock.target / SECOND,
         started_at=rfc3339(clock.started_at),
         started_by={"source": clock.source, "id": clock.event_id},
-        due_at=_text(clock.due_at),
-        breached_at=_text(clock.breached_at),
-        stopped_at=_text(clock.stopped_at),
+        due_at=rfc3339_or_none(clock.due_at),
+        breached_at=rfc3339_or_none(clock.breached_at),
+        stopped_at=rfc3339_or_none(clock.stopped_at),
         warnings=[{"label": warned.label, "at": rfc3339(warned.at)} for warned in clock.warned],
         stretches=[
             StretchView(
@@ -121,7 +121,3 @@ def clock_view(key: str, clock: Clock) -> ClockView:
             for each in stretches
         ],
     )
-
-
-def _text(at: Instant | None) -> str | None:
-    return None if at is None else rfc3339(at)

@@ -1,29 +1,13 @@
-"""Explanations in words: exact times and spans, and the sentence by which a due time follows."""
+"""Explanations in words: exact times, what a metric measures, and the sentence by which a due time follows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from services.timer.derivation import Derivation
 from services.timer.metric import AnyTrigger, Metric
-from shared.events import SECOND, Instant, Span, moment
-
-_UNITS: Final = (("h", 3600 * SECOND), ("m", 60 * SECOND))
-
-
-def span(length: Span) -> str:
-    """A span in hours, minutes and seconds, exact: `4h`, `1h30m`, `26.5s`; a day is 24 hours of it."""
-    if length < 0:
-        return f"−{span(-length)}"
-    parts = []
-    for unit, size in _UNITS:
-        count, length = divmod(length, size)
-        parts += [f"{count}{unit}"] if count else []
-    if length or not parts:
-        whole, rest = divmod(length, SECOND)
-        parts.append(f"{whole}.{rest:06}".rstrip("0") + "s" if rest else f"{whole}s")
-    return "".join(parts)
+from services.timer.policy_values import written
+from shared.events import Instant, moment
 
 
 def stamp(at: Instant) -> str:
@@ -46,11 +30,10 @@ def _either(triggers: Sequence[AnyTrigger]) -> str:
 
 def derivation(found: Derivation) -> str:
     """Why a clock is due when it is, as a sum: allowed, used, from when on, in which calendar."""
-    left = f"{span(found.target)} allowed − {span(found.used)} used by {stamp(found.since)} = {span(found.left)} left"
+    left = written(found.left)
+    sum_up = f"{written(found.target)} allowed − {written(found.used)} used by {stamp(found.since)} = {left} left"
     if found.due_at is None:
-        return f"{left}; there is no due time: it stands still, or {found.calendar} has no such instant"
+        return f"{sum_up}; there is no due time: it stands still, or {found.calendar} has no such instant"
     condition = "if it had gone on then: " if found.hypothetical else ""
-    excluded = f", without {span(found.excluded)} that are excluded," if found.excluded else ""
-    return (
-        f"{left}; {condition}{span(found.left)} of open time in {found.calendar}{excluded} end at {stamp(found.due_at)}"
-    )
+    excluded = f", without {written(found.excluded)} that are excluded," if found.excluded else ""
+    return f"{sum_up}; {condition}{left} of open time in {found.calendar}{excluded} end at {stamp(found.due_at)}"

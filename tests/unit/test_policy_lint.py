@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from services.timer.calendar_lint import shown
 from services.timer.example import Example
 from services.timer.places import Places
 from services.timer.policy_file import load
 from services.timer.policy_lint import findings
+from services.timer.policy_values import written
 from shared.events import SECOND, parse_instant
 
 NOW = parse_instant("2026-06-01T00:00:00Z")
@@ -210,6 +210,8 @@ def test_a_customer_each_makes_no_pairs() -> None:
     )
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (45, "45s"), (5400, "1h30m"), (144_000, "40h")])
-def test_a_span_is_shown_as_people_write_it(seconds: int, text: str) -> None:
-    assert shown(seconds * SECOND) == text
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (45, "45s"), (5400, "1h30m"), (144_000, "40h"), (26.5, "26.5s")]
+)
+def test_a_span_is_shown_as_people_write_it(seconds: float, text: str) -> None:
+    assert written(round(seconds * SECOND)) == text
