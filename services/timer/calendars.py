@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -43,13 +43,8 @@ def load_calendars(files: Mapping[str, str]) -> dict[str, BusinessHours]:
     """
     documents, problems = read_all(files)
     known = frozenset(named("calendars", documents, problems))
-    written: dict[str, Written] = {}
-    for document in documents:
-        try:
-            found = validate(document, CalendarFile).calendars
-            written |= {name: Written(document, model) for name, model in found.items()}
-        except BadDocument as exc:
-            problems += exc.problems
+    written, unusable = written_in(documents)
+    problems += unusable
     specs, wrong = inherit(written, known)
     if not problems and not known:
         problems.append(
@@ -58,6 +53,24 @@ def load_calendars(files: Mapping[str, str]) -> dict[str, BusinessHours]:
     if problems or wrong:
         raise BadDocument(sorted([*problems, *wrong], key=lambda problem: (problem.file, problem.line)))
     return {name: BusinessHours(spec) for name, spec in specs.items()}
+
+
+def written_in(documents: Iterable[Document], context: Any = None) -> tuple[dict[str, Written], list[Problem]]:
+    """name -> each calendar of the documents in which all of them can be used, whatever else is wrong; and what is not.
+
+    Args:
+        documents: policy files.
+        context: handed to the models' validators.
+    """
+    written: dict[str, Written] = {}
+    problems: list[Problem] = []
+    for document in documents:
+        try:
+            found = validate(document, CalendarFile, context).calendars
+            written |= {name: Written(document, model) for name, model in found.items()}
+        except BadDocument as exc:
+            problems += exc.problems
+    return written, problems
 
 
 def inherit(written: Mapping[str, Written], known: Collection[str]) -> tuple[dict[str, HoursSpec], list[Problem]]:

@@ -11,7 +11,7 @@ from typing import Any
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_data import CalendarData, installed_data
 from services.timer.calendar_file import canonical
-from services.timer.calendars import Written, inherit, unopened
+from services.timer.calendars import inherit, unopened, written_in
 from services.timer.conditions import By
 from services.timer.metric_file import built_in_text, metrics_in
 from services.timer.policy import Policy
@@ -51,7 +51,7 @@ def load(
     metrics_known = (*built_in, *named("metrics", documents, problems))
     surroundings = Surroundings(data=data) if problems else Surroundings(known, metrics_known, data)
     read = _read(documents, surroundings, problems)
-    written = _calendars_of(read)
+    written, _ = written_in(documents, surroundings)  # what is wrong with them is among the problems already
     specs, wrong = inherit(written, known)
     data = installed_data(specs.values()) if data is None else data
     calendars = {name: BusinessHours(data.given_to(spec)) for name, spec in specs.items()}
@@ -84,10 +84,6 @@ def _read(
         except BadDocument as exc:
             problems.extend(exc.problems)
     return read
-
-
-def _calendars_of(read: list[tuple[Document, PolicyFile]]) -> dict[str, Written]:
-    return {name: Written(document, model) for document, file in read for name, model in file.calendars.items()}
 
 
 def _policies_of(read: list[tuple[Document, PolicyFile]], calendars: Mapping[str, BusinessHours]) -> list[Policy]:

@@ -228,6 +228,18 @@ class TestMistakesTogether:
         assert found[0].startswith("1.yaml:2: not YAML")
         assert "targets.resolution" in found[1]
 
+    def test_mistakes_in_policies_hide_none_between_calendars(self) -> None:
+        heirs = "  a: {extends: b}\n  b: {extends: a}\n  d: {extends: e}\n"
+        closed = "  f: {time_zone: UTC, hours: {mon: []}}\n"
+        found = problems(f=CALENDAR + heirs + closed + "policies:\n" + self.POLICY % ("p", "mail", "c", "4h"))
+        assert [each.partition(": expected")[0] for each in found] == [
+            "f:3: calendars.a.extends",
+            "f:4: calendars.b.extends",
+            "f:5: calendars.d.extends",
+            "f:6: calendars.f",
+            "f:8: policies[0].applies_to",
+        ]
+
     @pytest.mark.parametrize(
         "hostile",
         [
