@@ -30,7 +30,16 @@ calendars:
 
 def policies(text: str, metrics: str = "") -> PolicySet:
     """The policies in a text, which may name the calendars `always`, `office` and `never`, and metrics in another."""
-    return load({"policies.yaml": f"{CALENDARS}policies:\n{_indented(text)}\nmetrics:\n{_indented(metrics or '{}')}\n"})
+    return load({"policies.yaml": policy_file(text, metrics)})
+
+
+def policy_file(text: str, metrics: str = "") -> str:
+    """The policy file that a text of policies, one of metrics and the calendars make."""
+    return f"{CALENDARS}policies:
+{_indented(text)}
+metrics:
+{_indented(metrics or '{}')}
+"
 
 
 def rulebook(text: str, metrics: str = "") -> Rulebook:

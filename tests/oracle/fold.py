@@ -127,10 +127,11 @@ class Fold:
 
     def _change(self, slot: Slot, clock: Clock, terms: Terms, at: int) -> None:
         """Other terms: `recompute` as if they had held from the start, `keep` the old ones, `restart` a new clock."""
-        if clock.terms.on_change == "recompute":
+        on_change = clock.terms.on_change
+        if on_change == "recompute":
             clock.terms = terms
             self._breach_by_change(clock, at)
-        if clock.terms.on_change == "restart":
+        if on_change == "restart":
             self._end(slot, at, "cancelled")
             slot.open_since = at
             self._start(slot, terms, at)
