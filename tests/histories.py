@@ -35,11 +35,7 @@ def policies(text: str, metrics: str = "") -> PolicySet:
 
 def policy_file(text: str, metrics: str = "") -> str:
     """The policy file that a text of policies, one of metrics and the calendars make."""
-    return f"{CALENDARS}policies:
-{_indented(text)}
-metrics:
-{_indented(metrics or '{}')}
-"
+    return f"{CALENDARS}policies:\n{_indented(text)}\nmetrics:\n{_indented(metrics or '{}')}\n"
 
 
 def rulebook(text: str, metrics: str = "") -> Rulebook:
