@@ -6,10 +6,10 @@ from collections.abc import Callable, Container
 from typing import Final, Literal
 
 from services.timer.clock import Clock, Cycle, take_up
-from services.timer.cycles import Occurrence, meaning
 from services.timer.effects import Effects
 from services.timer.item import Stage
 from services.timer.metric import Metric
+from services.timer.occurrences import Occurrence, meaning
 from services.timer.rules import Rules
 from services.timer.snapshots import transitions
 from services.timer.step import Step

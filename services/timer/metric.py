@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from services.timer.conditions import Conditions, matches
-from services.timer.cycles import author, occurring
+from services.timer.occurrences import author, occurring
 from shared.events import Event
 
 Ending = Literal["met", "abandoned", "cancelled"]

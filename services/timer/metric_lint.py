@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from services.timer.example import Example, Examples, covers
 from services.timer.finding import Finding
-from services.timer.metric import AnyTrigger, Change, Metric
+from services.timer.metric import AnyTrigger, Metric
 from services.timer.metric_file import built_in
 from services.timer.policy import Policy
 from services.timer.policy_set import PolicySet
@@ -55,17 +55,6 @@ def unmeasured(policies: PolicySet) -> Iterator[Finding]:
                     message = f"{trigger} never happens in a {where}"
                     cure = "Remove it, or name in `kinds` the kinds of items to which it happens."
                     yield Finding("metrics", name, (option,), message, cure)
-
-
-def read_by(metric: str, policies: PolicySet) -> frozenset[str]:
-    """The attributes on which it depends when clocks of a metric start and end."""
-    definition = policies.metrics[metric]
-    named: set[str] = set()
-    for triggers in _triggers(definition).values():
-        for trigger in triggers:
-            named |= trigger.counts_when.keys()
-            named |= trigger.conditions.keys() if isinstance(trigger, Change) else frozenset()
-    return frozenset(named)
 
 
 def starts_in(metric: Metric, kind: str) -> bool:

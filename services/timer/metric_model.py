@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from services.timer.calendar_file import one_or_list
 from services.timer.conditions import Conditions
-from services.timer.cycles import Occurrence, meaning_of, speaker_of
 from services.timer.metric import KINDS, NEVER, AnyTrigger, Change, GoesOn, Metric, Trigger
+from services.timer.occurrences import Occurrence, meaning_of, speaker_of
 from services.timer.policy_values import Values, conditions_of
 from shared.events import EVENT_TYPES, Author, Kind
 
@@ -39,6 +39,12 @@ def _can_change(conditions: dict[str, list[str]]) -> dict[str, list[str]]:
     return conditions
 
 
+def _word_or_state(value: Any) -> Any:
+    if not isinstance(value, dict) and value not in ("policy", "never"):
+        raise ValueError(f"expected policy, never, or attributes to values, got {value!r}")
+    return value
+
+
 EventTypes = Annotated[
     list[Annotated[str, AfterValidator(_known_type)]],
     Field(min_length=1),
@@ -48,6 +54,7 @@ Authors = Annotated[
     list[Author], Field(min_length=1), BeforeValidator(one_or_list, json_schema_input_type=Author | list[Author])
 ]
 State = Annotated[dict[str, Values], AfterValidator(_can_change)]
+Pausing = Annotated[Literal["policy", "never"] | State, BeforeValidator(_word_or_state)]
 
 
 class TriggerModel(BaseModel):
@@ -119,7 +126,7 @@ class MetricModel(BaseModel):
     stops: Triggers = Field(min_length=1, description="what ends it as met")
     abandons: Triggers = Field([], description="what ends it as abandoned: neither met nor breached")
     cancels: Triggers = Field([], description="what cancels it")
-    pauses: Literal["policy", "never"] | State = Field(
+    pauses: Pausing = Field(
         "policy", description="when its clocks stand still: as the policy says, never, or while these attributes match"
     )
     repeats: bool = Field(default=False, description="whether another cycle may start after the first one")

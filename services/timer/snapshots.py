@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.timer.cycles import Occurrence, meaning
 from services.timer.item import ItemState, Stage
+from services.timer.occurrences import Occurrence, meaning
 from shared.events import Event, Instant, Snapshot
 
 OPEN: Final = frozenset({"open", "pending", "on_hold"})

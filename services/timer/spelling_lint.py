@@ -10,7 +10,6 @@ from services.timer.conditions import By, Conditions, texts
 from services.timer.example import Example
 from services.timer.expression import Expression
 from services.timer.finding import Finding, Section
-from services.timer.metric_lint import read_by
 from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet
 from services.timer.recording import Recording
@@ -94,7 +93,7 @@ def _of_policy(policy: Policy, policies: PolicySet) -> Iterator[_Named]:
         yield from _chosen((*path, "calendar"), target.calendar.by if target.calendar else ())
         for name, values in policies.pauses(policy, metric).items():
             yield _Named((*path, "pause_when", name), name, values)
-        for name in sorted(read_by(metric, policies)):
+        for name in sorted(policies.metrics[metric].reads):
             yield _Named(path, name)
 
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
 from services.timer.conditions import Conditions, matches
-from services.timer.cycles import patch_of
 from services.timer.effects import Effects
 from services.timer.item import Change, ItemState
 from services.timer.metric import Ending, Metric
 from services.timer.net_hours import Hours
+from services.timer.occurrences import patch_of
 from services.timer.policy import Policy
 from services.timer.policy_set import Terms
 from services.timer.recount import Past, measure

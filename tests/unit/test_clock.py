@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from services.timer import fold
 from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, begin, counted, pause, resume, run_out, stop, take_up
-from services.timer.cycles import patch_of
 from services.timer.item import attributes_at, patched
+from services.timer.occurrences import patch_of
 from services.timer.opening_times import HoursSpec, Window
 from services.timer.policy import CalendarChoice, Policy, Target, WarnAt
 from services.timer.policy_set import Terms

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from services.__main__ import command_line
 from services.timer import metric_file
-from services.timer.cycles import Occurrence
 from services.timer.effects import Happenings
 from services.timer.lease_store import StoredVersion
 from services.timer.metric import Change, Metric, Trigger
 from services.timer.metric_file import built_in, built_in_text, metrics_in
+from services.timer.occurrences import Occurrence
 from services.timer.policies import Policies
 from services.timer.policy_file import json_schema, load
 from services.timer.policy_set import PolicySet
@@ -161,7 +161,10 @@ class TestOwn:
         ),
         ("{starts: created, stops: over, goes_on: x}", "metrics.own.goes_on: expected 'never', 'required' or 'always'"),
         ("{starts: created, stops: over, kinds: mail}", "metrics.own.kinds: expected 'ticket', 'chat' or 'call'"),
-        ("{starts: created, stops: over, pauses: often}", "metrics.own.pauses: expected 'policy' or 'never'"),
+        (
+            "{starts: created, stops: over, pauses: often}",
+            "metrics.own.pauses: expected policy, never, or attributes to values, got 'often'",
+        ),
         ("{starts: created, stops: over, repeat: true}", "metrics.own.repeat: is not known here"),
         ("5", "metrics.own: expected a mapping, got 5"),
     ],

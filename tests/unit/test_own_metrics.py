@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from services.timer import fold
+from services.timer.backtest import published
 from services.timer.rulebook import Rulebook
 from tests.documentation import DOCS, examples
-from tests.histories import MONDAY, clocks, history, policies, rulebook
+from tests.histories import MONDAY, at, clocks, history, policies, rulebook
 
 (EXAMPLES,) = examples(DOCS / "policies.md", "yaml", "metrics")
 WORKED = EXAMPLES.partition("metrics:\n")[2]
@@ -329,6 +330,18 @@ def test_a_clock_follows_the_definition_that_it_started_with() -> None:
         "own 1 p met 08:00–09:10 due 10:00 elapsed 1:10",
         "own 2 p met 09:20–09:30 due 11:20 elapsed 0:10",
     ]
+
+
+def test_what_is_published_of_them_names_them() -> None:
+    rules = rulebook("- {name: p, applies_to: {}, calendar: always, targets: {vendor_time: 1h}}", WORKED)
+    story = history("08:00 created\n08:30 updated source_status=with_vendor")
+    (breach,) = published(story, rules, at("10:00"))
+    assert (breach.type, breach.event.metric, breach.event.started_at, breach.event.breached_at) == (
+        "sla.clock.breached.v1",
+        "vendor_time",
+        "2026-01-05T08:30:00Z",
+        "2026-01-05T09:30:00Z",
+    )
 
 
 def test_on_reopen_restart_starts_a_metric_that_does_not_repeat() -> None:

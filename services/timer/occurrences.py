@@ -1,4 +1,4 @@
-"""What an event means for the cycles of an item's metrics."""
+"""What an event means: the occurrences that start and end the cycles of metrics."""
 
 from __future__ import annotations
 
