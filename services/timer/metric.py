@@ -120,14 +120,23 @@ class Metric:
     @property
     def reads(self) -> frozenset[str]:
         """The attributes that its triggers read; those of its pauses are conditions like any other."""
-        triggers = (*self.starts, *(trigger for trigger, _ in self.ends))
-        changes = [trigger.reads for trigger in triggers if isinstance(trigger, Change)]
-        return frozenset().union(*changes, *(trigger.counts_when for trigger in triggers))
+        changes = [trigger.reads for trigger in self._triggers if isinstance(trigger, Change)]
+        return self.names.union(*changes)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The attributes that its triggers name; who has the item they read without its name."""
+        states = [trigger.conditions for trigger in self._triggers if isinstance(trigger, Change)]
+        return frozenset().union(*states, *(trigger.counts_when for trigger in self._triggers))
 
     @property
     def starts_once(self) -> bool:
         """Whether there is one cycle although what starts it can happen again; creation cannot."""
         return not self.repeats and any(trigger != Trigger("created") for trigger in self.starts)
+
+    @property
+    def _triggers(self) -> tuple[AnyTrigger, ...]:
+        return (*self.starts, *self.stops, *self.abandons, *self.cancels)
 
     def pauses_under(self, policys: Conditions) -> Conditions:
         """While which conditions hold its clocks stand still, under a policy with these; none: never."""

@@ -29,8 +29,9 @@ def move(step: Step, version: str, untracked: tuple[Cycle, ...] = ()) -> None:
 
     This is decided by a person, so `on_change` has no say. A clock that breached keeps what it broke, one that ended is
     not changed, and one that the version has no terms for is cancelled. Where the terms are the same, nothing changes
-    but the version that the clock is pinned to. Cycles that no policy measured follow the version from now on, and
-    *untracked* ones with them: those that are open, and of which the state does not know.
+    but the version that the clock is pinned to. Cycles that no policy measured, or that begin when the item is
+    reopened, follow the version from now on, and *untracked* ones with them: those that are open, and of which the
+    state does not know.
 
     Raises:
         KeyError: the version is not known.
@@ -41,6 +42,7 @@ def move(step: Step, version: str, untracked: tuple[Cycle, ...] = ()) -> None:
             _move_clock(step, place, clock, rules)
     unknown = [cycle for cycle in untracked if not step.is_open(cycle.metric)]
     step.unmeasured = tuple([replace(cycle, version=version) for cycle in (*step.unmeasured, *unknown)])
+    step.waiting = tuple([replace(cycle, version=version) for cycle in step.waiting])
     if step.stage == "open":  # nothing starts on an item that is over
         for cycle in step.unmeasured:
             measure_cycle(step, cycle)

@@ -93,7 +93,7 @@ def _of_policy(policy: Policy, policies: PolicySet) -> Iterator[_Named]:
         yield from _chosen((*path, "calendar"), target.calendar.by if target.calendar else ())
         for name, values in policies.pauses(policy, metric).items():
             yield _Named((*path, "pause_when", name), name, values)
-        for name in sorted(policies.metrics[metric].reads):
+        for name in sorted(policies.metrics[metric].names):
             yield _Named(path, name)
 
 

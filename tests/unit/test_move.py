@@ -250,6 +250,7 @@ def plain(state: ItemState) -> ItemState:
         order=None,
         clocks=tuple(replace(clock, version="") for clock in state.clocks),
         unmeasured=tuple(replace(cycle, version="") for cycle in state.unmeasured),
+        waiting=tuple(replace(cycle, version="") for cycle in state.waiting),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from services.timer import fold
 from services.timer.backtest import published
 from services.timer.rulebook import Rulebook
+from shared.events import Recount
 from tests.documentation import DOCS, examples
-from tests.histories import MONDAY, at, clocks, history, policies, rulebook
+from tests.histories import MONDAY, at, clocks, event, history, policies, rulebook
 
 (EXAMPLES,) = examples(DOCS / "policies.md", "yaml", "metrics")
 WORKED = EXAMPLES.partition("metrics:\n")[2]
@@ -360,3 +362,15 @@ def test_a_call_says_itself_whether_it_is_held() -> None:
         Rulebook(((0, policies("- {name: p, applies_to: {}, calendar: always, targets: {answer: 1m}}")),)),
     )
     assert state.attributes == {"held": "music", "x": "1"}
+
+
+def test_a_start_that_is_held_moves_with_its_item_to_another_version() -> None:
+    policy = "- {name: p, applies_to: {}, calendar: always, targets: {own: %s}}"
+    definition = "own: {starts: customer_message, stops: agent_reply, holds_start: true}"
+    first, second = policies(policy % "2h", definition), policies(policy % "3h", definition)
+    story = history("08:00 created\n08:10 resolved\n08:20 customer_replied\n09:00 reopened\n09:30 agent_replied")
+    move = event("08:30 recounted")
+    move = replace(move, source="/plazo", recount=Recount(second.version))
+    changed = Rulebook(((0, first), (at("20:00"), second)))
+    assert clocks([*story, move], changed) == ["own 1 p met 08:20–09:30 due 11:20 elapsed 1:10"]
+    assert clocks(story, changed) == ["own 1 p met 08:20–09:30 due 10:20 elapsed 1:10"]
