@@ -6,6 +6,7 @@ it publishes nothing; late evidence that changes one publishes exactly one corre
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -42,6 +43,7 @@ class Published(msgspec.Struct, frozen=True, array_like=True, gc=False):
     breach: Broken | None = None
     warned: tuple[str, ...] = ()
     ends: tuple[Instant, ...] = ()  # of the present breach
+    last: str = ""  # the last of them: `s` is stopped late, `c` cancelled; empty in what was stored before it was kept
 
 
 class Ledger(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -54,6 +56,7 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 EMPTY: Final = Ledger()
 _NOTHING: Final = Published()
+_HOW: Final = {"sla.breach.stopped.v1": "s", "sla.breach.cancelled.v1": "c"}
 
 
 def next_due(state: ItemState, ledger: Ledger) -> Instant | None:
@@ -140,27 +143,41 @@ def _fallen(state: ItemState, ledger: Ledger, evidence: Instant) -> dict[str, Br
 def _owed(state: ItemState, told: dict[str, Published], evidence: Instant) -> list[tuple[Clock, Fact]]:
     owed = []
     for clock in state.clocks:
-        entry = told.get(identity(clock), _NOTHING)
-        owed += [
-            (clock, fact)
-            for fact in facts(clock)
-            if fact.is_certain(evidence - clock.grace) and not _is_told(fact, entry)
-        ]
+        certain = [fact for fact in facts(clock) if fact.is_certain(evidence - clock.grace)]
+        owed += [(clock, fact) for fact in _untold(certain, told.get(identity(clock), _NOTHING))]
     return sorted(owed, key=lambda each: each[1].at)
 
 
 def _next_untold(clock: Clock, ledger: Ledger) -> Instant | None:
-    entry = ledger.clocks.get(identity(clock), _NOTHING)
-    untold = [fact.at for fact in facts(clock) if not _is_told(fact, entry)]
+    untold = [fact.at for fact in _untold(facts(clock), ledger.clocks.get(identity(clock), _NOTHING))]
     return min(untold) + clock.grace if untold else None
+
+
+def _untold(all_facts: Iterable[Fact], entry: Published) -> list[Fact]:
+    untold, ends = [], []
+    for fact in all_facts:
+        if fact.type in _HOW:
+            ends.append(fact)
+        elif not _is_told(fact, entry):
+            untold.append(fact)
+    return [*untold, *_untold_ends(ends, entry)]
 
 
 def _is_told(fact: Fact, entry: Published) -> bool:
     if fact.warning is not None:
         return fact.warning in entry.warned
-    if fact.type == "sla.clock.breached.v1":
-        return _is_same(fact, entry.breach)
-    return fact.at in entry.ends
+    return _is_same(fact, entry.breach)
+
+
+def _untold_ends(ends: list[Fact], entry: Published) -> list[Fact]:
+    # A breach ends again when its item was reopened, and readers take the end that was told last for the end. So what
+    # is told last must be the last that happened: an earlier one that is known late is not told after it.
+    if not entry.ends:
+        return ends
+    for place, end in enumerate(ends, start=1):
+        if end.at == entry.ends[-1] and entry.last in (_HOW[end.type], ""):
+            return ends[place:]
+    return ends
 
 
 def _is_same(breach: Fact | None, told: Broken | None) -> bool:
@@ -181,7 +198,7 @@ def _breaks_again(state: ItemState, name: str, evidence: Instant) -> bool:
 
 def _entered(entry: Published, clock: Clock, fact: Fact) -> Published:
     if fact.warning is not None:
-        return Published(entry.retractions, entry.breach, (*entry.warned, fact.warning), entry.ends)
+        return Published(entry.retractions, entry.breach, (*entry.warned, fact.warning), entry.ends, entry.last)
     if fact.type == "sla.clock.breached.v1":
-        return Published(entry.retractions, broken(clock, fact), entry.warned, entry.ends)
-    return Published(entry.retractions, entry.breach, entry.warned, (*entry.ends, fact.at))
+        return Published(entry.retractions, broken(clock, fact), entry.warned, entry.ends, entry.last)
+    return Published(entry.retractions, entry.breach, entry.warned, (*entry.ends, fact.at), _HOW[fact.type])

@@ -63,7 +63,7 @@ class PolicyModel(BaseModel):
     combine: Literal["all"] | None = Field(None, description="`all`: applies beside the policy that wins")
     require_reply: bool = Field(default=False, description="reply clocks go on after the item is over")
     on_change: OnChange = Field("recompute", description="what another target or policy does to an open clock")
-    on_reopen: OnReopen = Field("resume", description="what reopening does to a clock that was met")
+    on_reopen: OnReopen = Field("resume", description="what reopening does to a clock that ended by being over")
     grace: Grace = Field(0, description="real time to wait for slow sources after a due time")
     when: When | None = Field(None, description="an expression in CEL over `kind` and `item` that must hold as well")
     valid: ValidityModel | None = Field(None, description="when a cycle must start to take the policy")

@@ -39,7 +39,10 @@ class Reading:
 
 @dataclass
 class Clock:
-    """A clock of a metric in a slot, from its start; `ended` is None while it is open."""
+    """A clock of a metric in a slot, from its start; `ended` is None while it is open.
+
+    `told` is what a reader hears of it, in order: (what, when, which warning).
+    """
 
     metric: str
     slot: str
@@ -52,6 +55,8 @@ class Clock:
     reading: Reading | None = None
     ended: str | None = None
     stood_still: list[tuple[int, int]] = field(default_factory=list)
+    told: list[tuple[str, int, str | None]] = field(default_factory=list)
+    warned: set[str] = field(default_factory=set)
 
 
 class Meter:

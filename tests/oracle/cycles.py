@@ -33,13 +33,16 @@ REPLIES: Final = frozenset({"first_response", "next_response"})
 
 @dataclass(frozen=True)
 class Happening:
-    """What one event does to cycles: stops first, then what is taken up, then starts (metric to the cycle's start)."""
+    """What one event does to cycles: stops first, then what is taken up, then starts (metric to the cycle's start).
+
+    What is in `takes_up` starts only where there is nothing to take up; `starts` holds wherever no cycle is open.
+    """
 
     stops: dict[str, str] = field(default_factory=dict)
-    take_up: frozenset[str] = frozenset()
+    takes_up: dict[str, int | None] = field(default_factory=dict)
     starts: dict[str, int] = field(default_factory=dict)
     is_over: bool = False
-    is_final: bool = False
+    is_reopened: bool = False
     met_at_once: frozenset[str] = frozenset()
 
 
@@ -62,7 +65,7 @@ class Life:
         self._created |= creates
         if self._final or self._becomes_final(event):
             self._final = True
-            return Happening(stops=dict.fromkeys(METRICS, "cancelled"), is_final=True)
+            return Happening(stops=dict.fromkeys(METRICS, "cancelled"))
         if not self._created:
             return Happening()
         if creates:
@@ -70,7 +73,7 @@ class Life:
         if event["type"] in OVER:
             return self._end()
         if event["type"] == "ticket.reopened" and self._over:
-            return self._reopening(event)
+            return self._reopening(event, was_assigned)
         return self._course(event, was_assigned)
 
     def _becomes_final(self, event: Event) -> bool:
@@ -101,20 +104,21 @@ class Life:
         self._over = True
         return Happening(stops=dict(ENDS_OVER), is_over=True)
 
-    def _reopening(self, event: Event) -> Happening:
+    def _reopening(self, event: Event, was_assigned: bool) -> Happening:
         """Resolution goes on; first_response too if nobody replied; assignment if nobody has it, or it starts anew."""
         self._over = False
         at = instant(event["time"])
-        take_up, starts = {"resolution"}, {"periodic_update": at}
+        takes_up: dict[str, int | None] = {"resolution": None}
+        starts = {"periodic_update": at}
         if not self._answered:
-            take_up.add("first_response")
+            takes_up["first_response"] = None
         if not self._assigned():
-            take_up.add("assignment")
-            starts["assignment"] = at
+            takes_up["assignment"] = at
+            starts |= {"assignment": at} if was_assigned else {}
         if self._answered and self._held_message is not None:
             starts["next_response"] = self._held_message
         self._held_message = None
-        return Happening(take_up=frozenset(take_up), starts=starts)
+        return Happening(takes_up=takes_up, starts=starts, is_reopened=True)
 
     def _course(self, event: Event, was_assigned: bool) -> Happening:
         """Everything else that can happen to an item that exists."""

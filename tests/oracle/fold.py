@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.oracle.clocks import Clock, Meter, Reading, Timeline
 from tests.oracle.cycles import METRICS, REPLIES, Happening, Life
 from tests.oracle.events import Event, in_order, instant, kind_of
-from tests.oracle.policies import Policies, Terms
+from tests.oracle.policies import Policies, Terms, used_up_by
 
 
 @dataclass
@@ -43,10 +43,8 @@ class Fold:
         happening = self._life.take(event)
         self._stop(happening, at)
         self._timeline.moments.append((at, dict(self._life.attributes)))
-        self._take_up(happening, at)
         for slot in self._slots:
-            if slot.metric in happening.starts and slot.open_since is None:
-                slot.open_since, slot.clock = happening.starts[slot.metric], None
+            self._start_or_take_up(slot, happening, at)
         for slot in self._slots:
             if slot.open_since is not None:
                 self._hold_to_terms(slot, at)
@@ -54,11 +52,38 @@ class Fold:
                 self._end(slot, at, "met")
 
     def breach_before(self, at: int) -> None:
-        """A clock whose due time lies strictly before *at* breached at its due time."""
+        """A clock whose due time lies strictly before *at* breached at its due time; so with its warnings."""
         for clock in self._open_clocks():
             if clock.breached_at is None:
+                self._warn_before(clock, at)
                 clock.breached_at = self._meter.reaches(clock, clock.terms, clock.terms.target, at)
                 clock.breach_due_at = clock.breached_at
+                if clock.breached_at is not None:
+                    clock.told.append(("breached", clock.breached_at, None))
+
+    def _warn_before(self, clock: Clock, at: int) -> None:
+        """Each warning of a clock is told once, when its share is used up."""
+        for reached, warning in self._warnings(clock, at):
+            if warning not in clock.warned:
+                clock.told.append(("warning", reached, warning))
+                clock.warned.add(warning)
+
+    def _warnings(self, clock: Clock, at: int) -> list[tuple[int, str]]:
+        """The warnings that are reached strictly before *at*, in order."""
+        found = []
+        for warning in clock.terms.warn_at:
+            span = used_up_by(warning, clock.terms.target)
+            reached = self._meter.reaches(clock, clock.terms, span, at)
+            if reached is not None:
+                found.append((reached, span, warning))
+        return [(reached, warning) for reached, _, warning in sorted(found)]
+
+    def _skip_warnings(self, clock: Clock, at: int) -> None:
+        """Warnings that are already past when a clock starts or moves are skipped, except the latest."""
+        past = [warning for _, warning in self._warnings(clock, at)]
+        if past and past[-1] not in clock.warned:
+            clock.told.append(("warning", at, past[-1]))
+        clock.warned.update(past)
 
     def read(self, clock: Clock, until: int) -> Reading:
         """The clock as it was when it stopped, or as it is at *until*."""
@@ -83,23 +108,31 @@ class Fold:
         if slot.clock is not None:
             slot.clock.reading = self._meter.read(slot.clock, slot.clock.terms, at)
             slot.clock.stopped_at, slot.clock.ended = at, ending
+            if slot.clock.breached_at is not None:
+                slot.clock.told.append(("stopped" if ending == "met" else "cancelled", at, None))
         slot.open_since = slot.clock = None
 
-    def _take_up(self, happening: Happening, at: int) -> None:
-        """Reopened: the clocks that ended by being over go on; the time since then stands still."""
-        for slot in self._slots:
-            clock = slot.ended_over
-            if clock is None or slot.metric not in happening.take_up or slot.open_since is not None:
-                continue
+    def _start_or_take_up(self, slot: Slot, happening: Happening, at: int) -> None:
+        """A cycle that is open is not started again; one that ended because the item was over may be taken up."""
+        if happening.is_reopened and slot.open_since is None and slot.metric in happening.takes_up:
+            if slot.ended_over is not None:
+                self._take_up(slot, slot.ended_over, at)
+            else:
+                slot.open_since = happening.takes_up[slot.metric]
+        if happening.is_reopened:
             slot.ended_over = None
-            on_reopen = clock.terms.on_reopen
-            if on_reopen == "resume":
-                assert clock.stopped_at is not None
-                clock.stood_still.append((clock.stopped_at, at))
-                clock.stopped_at = clock.ended = clock.reading = None
-                slot.open_since, slot.clock = clock.started_at, clock
-            if on_reopen == "restart":
-                slot.open_since = at
+        if slot.open_since is None:
+            slot.open_since = happening.starts.get(slot.metric)
+
+    def _take_up(self, slot: Slot, clock: Clock, at: int) -> None:
+        """`resume`: it goes on, and the time since it ended stood still; `restart`: a new one; `ignore`: nothing."""
+        if clock.terms.on_reopen == "resume":
+            assert clock.stopped_at is not None
+            clock.stood_still.append((clock.stopped_at, at))
+            clock.stopped_at = clock.ended = clock.reading = None
+            slot.open_since, slot.clock = clock.started_at, clock
+        if clock.terms.on_reopen == "restart":
+            slot.open_since = at
 
     def _hold_to_terms(self, slot: Slot, at: int) -> None:
         """Start, compute again, or cancel the clock of an open cycle, as the policies now say."""
@@ -140,6 +173,10 @@ class Fold:
         """Used up strictly before the change of terms: breached at the change, due when it was used up."""
         clock.breach_due_at = self._meter.reaches(clock, clock.terms, clock.terms.target, at)
         clock.breached_at = None if clock.breach_due_at is None else at
+        if clock.breached_at is not None:
+            clock.told.append(("breached", at, None))
+        else:
+            self._skip_warnings(clock, at)
 
 
 def fold(policies: Policies, events: Iterable[Event], until: int) -> Fold:

@@ -25,6 +25,13 @@ def duration(text: Any) -> int:
     return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", str(text))) * SECOND
 
 
+def used_up_by(warning: str, target: int) -> int:
+    """How much of a target is used up at a warning: a share of it, or all but the time left."""
+    if warning.endswith("%"):
+        return target * int(warning[:-1]) // 100
+    return target - duration(warning.removesuffix("_left"))
+
+
 def written(value: Any) -> str:
     """An attribute as it is written, so that `1` and `"1"` are the same."""
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.events import parse_instant
 from tests.oracle.events import Event
+from tests.oracle.rows import shown_instant
 
 
 def rows(policies: str, events: Iterable[Event], until: str) -> list[dict[str, Any]]:
@@ -28,12 +29,24 @@ def rows(policies: str, events: Iterable[Event], until: str) -> list[dict[str, A
     ]
 
 
-def published(policies: str, events: Sequence[Event], until: str) -> list[dict[str, Any]]:
-    """What `./plazo backtest --arrival` would have published; each event arrives at its `data.arrived_at`."""
-    arrivals = [backtest.Arrival(parse_instant(event["data"]["arrived_at"]), _read(event)) for event in events]
-    arrivals.sort(key=lambda arrival: arrival.at)
-    outputs = backtest.published_of(arrivals, _rulebook(policies), parse_instant(until))
-    return [{"type": output.type, **msgspec.to_builtins(output.event)} for output in outputs]
+_WHAT: Final = {
+    "sla.clock.warning.v1": "warning",
+    "sla.clock.breached.v1": "breached",
+    "sla.breach.stopped.v1": "stopped",
+    "sla.breach.cancelled.v1": "cancelled",
+    "sla.breach.retracted.v1": "retracted",
+}
+
+
+def published(policies: str, events: Sequence[Event], arrivals: Sequence[str], until: str) -> list[dict[str, Any]]:
+    """What would have been published, in order, had each event become known at its arrival."""
+    known = [backtest.Arrival(parse_instant(at), _read(event)) for at, event in zip(arrivals, events, strict=True)]
+    known.sort(key=lambda arrival: arrival.at)
+    outputs = backtest.published_of(known, _rulebook(policies), parse_instant(until))
+    return [
+        {"what": _WHAT[output.type], "at": shown_instant(output.time), **msgspec.to_builtins(output.event)}
+        for output in outputs
+    ]
 
 
 def hours(calendars: str, questions: Iterable[Mapping[str, Any]]) -> list[Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.oracle.clocks import Clock, Reading
 from tests.oracle.events import Event, instant, item_of
-from tests.oracle.fold import fold
+from tests.oracle.fold import Fold, fold
 from tests.oracle.hours import SECOND
 from tests.oracle.policies import Policies
 
@@ -21,18 +21,53 @@ def shown_instant(at: int | None) -> str | None:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).isoformat().replace("+00:00", "Z")
 
 
-def rows(policies_text: str, events: Iterable[Event], until: str) -> list[dict[str, Any]]:
-    """One row a clock, sorted by item, metric, cycle, and policy."""
-    policies, end = Policies(policies_text), instant(until)
+def folds(policies: str, events: Iterable[Event], until: str) -> Iterator[tuple[str, Fold]]:
+    """(item, its clocks) of every item that something has happened to by *until*."""
+    read, end = Policies(policies), instant(until)
     by_item: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         if instant(event["time"]) <= end:
             by_item[item_of(event)].append(event)
-    result = []
     for item, own in by_item.items():
-        folded = fold(policies, own, end)
-        result += [row(item, clock, folded.read(clock, end)) for clock in folded.clocks]
-    return sorted(result, key=lambda each: (each["item"], each["metric"], each["cycle"], each["policy"]))
+        yield item, fold(read, own, end)
+
+
+def rows(policies: str, events: Iterable[Event], until: str) -> list[dict[str, Any]]:
+    """One row a clock, sorted by item, metric and cycle."""
+    found = [
+        row(item, clock, folded.read(clock, instant(until)))
+        for item, folded in folds(policies, events, until)
+        for clock in folded.clocks
+    ]
+    return sorted(found, key=lambda each: (each["item"], each["metric"], each["cycle"]))
+
+
+def facts(policies: str, events: Iterable[Event], until: str) -> list[dict[str, Any]]:
+    """What a reader hears of the clocks when every event is known in time, sorted by item, metric, cycle and time."""
+    found = [
+        fact(item, clock, *told)
+        for item, folded in folds(policies, events, until)
+        for clock in folded.clocks
+        for told in clock.told
+    ]
+    return sorted(found, key=by_clock_and_time)
+
+
+def by_clock_and_time(each: dict[str, Any]) -> tuple[Any, ...]:
+    """The order in which facts are compared."""
+    return each["item"], each["metric"], each["cycle"], each["at"], each["what"], each["warning"] or ""
+
+
+def fact(item: str, clock: Clock, what: str, at: int, warning: str | None) -> dict[str, Any]:
+    """One thing that is told of a clock."""
+    return {
+        "item": item,
+        "metric": clock.metric,
+        "cycle": clock.cycle,
+        "what": what,
+        "at": shown_instant(at),
+        "warning": warning,
+    }
 
 
 def row(item: str, clock: Clock, reading: Reading) -> dict[str, Any]:

@@ -159,6 +159,30 @@ class TestFacts:
             "breach.stopped resolution 11:00",
         ]
 
+    def test_an_end_that_turns_out_to_be_a_cancellation_at_the_same_instant_is_told(self) -> None:
+        before, found = fire(state_of("08:00 created\n13:00 resolved"), "13:00")
+        assert found[-1] == "breach.stopped resolution 13:00"
+        after, found = fire(state_of("08:00 created\n13:00 merged\n13:00 resolved"), "13:00", before)
+        assert found == ["breach.cancelled resolution 13:00"]
+        assert fire(state_of("08:00 created\n13:00 merged\n13:00 resolved"), "14:00", after) == (after, [])
+
+    def test_of_the_ends_of_a_breach_the_one_that_is_told_last_holds(self) -> None:
+        before, found = fire(state_of("08:00 created\n12:30 reopened\n13:00 resolved"), "13:00")
+        assert found[-1] == "breach.stopped resolution 13:00"
+        # An earlier end that is known late is no news.
+        story = "08:00 created\n12:20 resolved\n12:30 reopened\n13:00 resolved"
+        assert fire(state_of(story), "13:00", before)[1] == []
+        # But one that takes the place of the end that was told is.
+        after, found = fire(state_of("08:00 created\n12:20 resolved\n13:00 resolved"), "13:00", before)
+        assert found == ["breach.stopped resolution 12:20"]
+        assert fire(state_of(story), "14:00", after)[1] == ["breach.stopped resolution 13:00"]
+
+    def test_an_end_that_was_stored_before_its_kind_was_kept_is_told(self) -> None:
+        state = state_of("08:00 created\n13:00 resolved")
+        after, _ = fire(state, "13:00")
+        older = {name: msgspec.structs.replace(entry, last="") for name, entry in after.clocks.items()}
+        assert fire(state, "14:00", msgspec.structs.replace(after, clocks=older))[1] == []
+
     def test_another_policy_of_the_same_target_replaces_the_breach(self) -> None:
         rules = rulebook("""
 - {name: a, applies_to: {}, calendar: always, targets: {resolution: 1h}}

@@ -1,0 +1,34 @@
+"""What would be published about generated histories, and what a reader of it holds as true in the end."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from tests.oracle import real
+from tests.oracle.effort import effort
+from tests.oracle.events import instant
+from tests.oracle.readers import held_true, what_was
+from tests.oracle.rows import by_clock_and_time, facts
+from tests.oracle.strategies import Case, Document, cases, late_cases
+
+_TOLD = ("item", "metric", "cycle", "what", "at", "warning")
+
+
+@effort(200)
+@given(cases())
+def test_of_events_in_order_every_fact_is_told_at_its_instant_and_no_other(case: Case) -> None:
+    policies, events, until = case
+    known = [event for event in events if instant(event["time"]) <= instant(until)]
+    published = real.published(policies, known, [event["time"] for event in known], until)
+    # What happens at the very end needs evidence beyond it.
+    told = [{name: each[name] for name in _TOLD} for each in published if each["at"] < until]
+    assert sorted(told, key=by_clock_and_time) == [
+        each for each in facts(policies, events, until) if each["at"] < until
+    ]
+
+
+@effort(200)
+@given(late_cases())
+def test_of_late_events_a_reader_holds_in_the_end_what_was(case: tuple[str, list[Document], list[str], str]) -> None:
+    policies, events, arrivals, until = case
+    assert held_true(real.published(policies, events, arrivals, until)) == what_was(policies, events, until)
