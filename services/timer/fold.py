@@ -124,6 +124,8 @@ def _untracked(before: list[Event], recount: Event, rulebook: Rulebook) -> tuple
         return ()
     alone = replace(rulebook, versions=((0, policies),))
     state = refold([event for event in before if event.recount is None], alone)
+    if state.stage != "open":  # a reply that the version requires of an item that is over: nothing starts on one
+        return ()
     return tuple(
         cycle
         for cycle in open_cycles(state)
