@@ -374,3 +374,12 @@ def test_a_start_that_is_held_moves_with_its_item_to_another_version() -> None:
     changed = Rulebook(((0, first), (at("20:00"), second)))
     assert clocks([*story, move], changed) == ["own 1 p met 08:20–09:30 due 11:20 elapsed 1:10"]
     assert clocks(story, changed) == ["own 1 p met 08:20–09:30 due 10:20 elapsed 1:10"]
+
+
+def test_a_metric_whose_clock_reopening_would_take_up_is_not_started_beside_it() -> None:
+    story = "08:00 created|09:00 resolved|10:00 reopened|10:30 updated assignee=ann|11:00 updated assignee=none"
+    definition = "own: {starts: [created, unassigned], stops: assigned, taken_up: true, repeats: true}"
+    assert found("own", definition, story, options="  on_reopen: ignore") == [
+        "1 cancelled 08:00–09:00 due 10:00 elapsed 1:00",
+        "2 breached 11:00– due 13:00 elapsed 9:00",
+    ]
