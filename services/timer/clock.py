@@ -29,7 +29,11 @@ STRETCHES_KEPT = 32
 
 
 class Cycle(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One cycle of a metric: since when, by which event, under which version of the policies."""
+    """One cycle of a metric: since when, by which event, under which version of the policies, and who measures it.
+
+    That is the policy that wins, or one that applies beside it: each has cycles of its own, since what it says of
+    changes, replies and reopening holds for its own clocks alone.
+    """
 
     metric: str
     started_at: Instant
@@ -37,6 +41,8 @@ class Cycle(msgspec.Struct, frozen=True, array_like=True, gc=False):
     event_id: str
     version: str
     gaps: tuple[Gap, ...] = ()
+    beside: bool = False  # it is not the winner's
+    policy: str = ""  # of a cycle beside the winner's whose it is; empty: of all that have had no clock of it
 
 
 class Warned(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -149,7 +149,8 @@ class _Watch:
     def explanation(self, item: str, at: Instant) -> Explanation:
         """What was seen, as of an instant after the last event."""
         stories = [self._story(place, clock, at) for place, clock in enumerate(self._state.clocks)]
-        unmeasured = [Unmeasured(cycle, self._decision(cycle)) for cycle in self._state.unmeasured]
+        winners = [cycle for cycle in self._state.unmeasured if not cycle.beside]
+        unmeasured = [Unmeasured(cycle, self._decision(cycle)) for cycle in winners]
         return Explanation(item, at, self._state, self._happenings, stories, unmeasured)
 
     def _note(self, place: int, old: Clock | None, clock: Clock, event: Event) -> None:

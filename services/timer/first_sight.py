@@ -49,5 +49,5 @@ def _over(state: ItemState) -> ItemState:
 def _measured_late(found: ItemState, event: Event, rulebook: Rulebook) -> ItemState:
     step = Step(replace(found, clocks=(), unmeasured=()), event, rulebook)
     for cycle in open_cycles(found):
-        step.open(cycle, step.rules(cycle.version))
+        (step.open_beside if cycle.beside else step.open)(cycle, step.rules(cycle.version))
     return step.result()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Final, Literal
 
 from services.timer.clock import Clock, Cycle, take_up
@@ -59,13 +59,22 @@ def _happen(step: Step, occurrence: Occurrence | Literal[""], event_type: str) -
         _take(step, "", event_type)
 
 
-def _take(step: Step, occurrence: str, event_type: str, spared: Container[str] = ()) -> None:
+def _take(step: Step, occurrence: str, event_type: str) -> None:
+    _start(step, _ended(step, occurrence, event_type))
+
+
+def _ended(step: Step, occurrence: str, event_type: str) -> tuple[Metric, ...]:
+    # Ends what ends, and gives what starts.
     now = _said(step, step.rules_now, occurrence, event_type)
     if now.ends or step.has_versions:
         _end(step, lambda rules: _said(step, rules, occurrence, event_type))
-    for metric in now.starts:
-        if metric.name not in spared:
-            step.start(metric, step.rules_now)
+    return now.starts
+
+
+def _start(step: Step, starts: tuple[Metric, ...]) -> None:
+    for metric in starts:
+        step.forget_left(metric.name)
+        step.start(metric, step.rules_now)
 
 
 def _said(step: Step, rules: Rules, occurrence: str, event_type: str) -> Effects:
@@ -87,16 +96,15 @@ def _end(step: Step, effects: Callable[[Rules], Effects]) -> None:
 def _turn(step: Step, before: Stage) -> None:
     kind, touched, old, new = step.event.kind, step.touched, step.before, step.attributes
     if before == "unknown":
-        _take_states(step, lambda rules: rules.happenings[kind].begun(_NOTHING, old, new))
+        _start(step, _turned(step, lambda rules: rules.happenings[kind].begun(_NOTHING, old, new)))
     elif touched:
-        _take_states(step, lambda rules: rules.happenings[kind].changed(touched, old, new))
+        _start(step, _turned(step, lambda rules: rules.happenings[kind].changed(touched, old, new)))
 
 
-def _take_states(step: Step, effects: Callable[[Rules], Effects], spared: Container[str] = ()) -> None:
+def _turned(step: Step, effects: Callable[[Rules], Effects]) -> tuple[Metric, ...]:
+    # Ends what ends by the item's attributes, and gives what starts by them.
     step.end_cycles(effects)
-    for metric in effects(step.rules_now).starts:
-        if metric.name not in spared:
-            step.start(metric, step.rules_now)
+    return effects(step.rules_now).starts
 
 
 def _finish(step: Step, event_type: str) -> None:
@@ -140,31 +148,40 @@ def _goes_on(step: Step, metric: Metric, clock: Clock) -> bool:
 
 def _reopen(step: Step, event_type: str) -> None:
     suspended = step.suspended
-    step.stage, step.suspended = "open", ()
+    step.stage = "open"
     step.forced = True  # attributes may have changed while the item was over
-    # What is taken up, or began while the item was over, is not started by the reopening.
-    spared = {step.clocks[place].metric for place in suspended} | {cycle.metric for cycle in step.waiting}
-    for place in suspended:
-        _reopen_clock(step, place, step.clocks[place])
-    _take(step, "reopened", event_type, spared)
+    # What is taken up is open again, and what is left as it was is not started by the reopening either.
+    step.suspended = tuple(place for place in suspended if not _goes_on_reopened(step, place, step.clocks[place]))
+    _start_again(step, _ended(step, "reopened", event_type))
     kind, touched, old, new = step.event.kind, step.touched, step.before, step.attributes
-    _take_states(step, lambda rules: rules.happenings[kind].begun(touched, old, new), spared)
+    _start_again(step, _turned(step, lambda rules: rules.happenings[kind].begun(touched, old, new)))
 
 
-def _reopen_clock(step: Step, place: int, clock: Clock) -> None:
+def _start_again(step: Step, starts: tuple[Metric, ...]) -> None:
+    waiting = {cycle.metric for cycle in step.waiting}
+    for metric in starts:
+        if metric.name not in waiting:
+            step.start(metric, step.rules_now)
+
+
+def _goes_on_reopened(step: Step, place: int, clock: Clock) -> bool:
     if step.rules(clock.version).metrics[clock.metric].stopped_in(step.attributes):
-        return
+        return False
     match step.policy(clock).on_reopen:
         case "resume":
             step.clocks[place] = take_up(clock, step.at, step.hours(clock))
         case "restart":
-            step.begin(clock.metric, step.rules_now)
+            step.renew(clock)
         case "ignore":
-            pass
+            return False
+    return True
 
 
 def _release(step: Step) -> None:
     waiting, step.waiting = step.waiting, ()
     for cycle in waiting:
+        rules = step.rules(cycle.version)
         if not step.is_open(cycle.metric):
-            step.open(cycle, step.rules(cycle.version))
+            step.open(cycle, rules)
+        if cycle.metric in rules.combined and not step.is_open_beside(cycle.metric):
+            step.open_beside(cycle, rules)

@@ -25,8 +25,8 @@ class ItemState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     stage: Stage = "unknown"  # unknown until it is created
     answered: bool = False  # an agent replied, at any time since creation
     held: Message | None = None  # no longer used; in rows from before there was `waiting`
-    unmeasured: tuple[Cycle, ...] = ()  # open cycles without a clock of a winning policy
-    suspended: tuple[int, ...] = ()  # places of the clocks that reopening may take up
+    unmeasured: tuple[Cycle, ...] = ()  # open cycles without a clock; those beside the winner's also for some of them
+    suspended: tuple[int, ...] = ()  # places of the clocks that reopening may take up, or has left as they were
     changes: tuple[Change, ...] = ()  # of the attributes since creation, the oldest first
     exclusions: str = ""  # the revision of the exclusions under which it was folded
     early: tuple[Event, ...] = ()  # what happened before the item was known to be created, without attributes

@@ -11,17 +11,9 @@ from services.timer.item import ItemState
 from services.timer.policy import Policy
 from services.timer.policy_set import Terms
 from services.timer.recount import recount
-from services.timer.rules import Rules
+from services.timer.rules import Rules, cycle_of, offered
 from services.timer.step import Step
-from services.timer.terms import (
-    cycle_of,
-    is_under,
-    leave_unmeasured,
-    measure_beside,
-    measure_cycle,
-    measured_cycles,
-    offered,
-)
+from services.timer.terms import is_under, leave_unmeasured, measure_cycle, measured_cycles
 
 
 def move(step: Step, version: str, untracked: tuple[Cycle, ...] = ()) -> None:
@@ -40,14 +32,25 @@ def move(step: Step, version: str, untracked: tuple[Cycle, ...] = ()) -> None:
     for place, clock in enumerate(list(step.clocks)):
         if clock.stopped_at is None and clock.breached_at is None and clock.version != version:
             _move_clock(step, place, clock, rules)
-    unknown = [cycle for cycle in untracked if not step.is_open(cycle.metric)]
-    step.unmeasured = tuple([replace(cycle, version=version) for cycle in (*step.unmeasured, *unknown)])
+    followed = [*step.unmeasured, *(cycle for cycle in untracked if not _is_followed(step, cycle))]
+    step.unmeasured = tuple([replace(cycle, version=version) for cycle in followed])
     step.waiting = tuple([replace(cycle, version=version) for cycle in step.waiting])
     if step.stage == "open":  # nothing starts on an item that is over
+        _follow_beside(step, rules)
         for cycle in step.unmeasured:
             measure_cycle(step, cycle)
-        for cycle in (*measured_cycles(step), *step.unmeasured):
-            measure_beside(step, replace(cycle, version=version))
+
+
+def _is_followed(step: Step, cycle: Cycle) -> bool:
+    return step.is_open_beside(cycle.metric) if cycle.beside else step.is_open(cycle.metric)
+
+
+def _follow_beside(step: Step, rules: Rules) -> None:
+    # Where the old version let nothing combine, the state does not follow the cycles of what combines in this one.
+    winners = [*measured_cycles(step), *(cycle for cycle in step.unmeasured if not cycle.beside)]
+    for cycle in winners:
+        if cycle.metric in rules.combined and not step.is_open_beside(cycle.metric):
+            step.unmeasured = (*step.unmeasured, replace(cycle, version=rules.version, beside=True))
 
 
 def open_cycles(state: ItemState) -> tuple[Cycle, ...]:

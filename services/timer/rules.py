@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from services.timer.clock import Clock, Cycle
 from services.timer.conditions import Conditions
 from services.timer.effects import Happenings
 from services.timer.metric import KINDS, Metric
@@ -25,7 +26,7 @@ class Rules:
     happenings: Mapping[str, Happenings]  # kind -> the triggers of the metrics that any policy measures
     pauses: Mapping[tuple[str, str], Conditions]  # (policy, metric) -> while these match, clocks stand still
     once: frozenset[str]  # the metrics that have one cycle although what starts it can happen again
-    combines: bool  # whether any policy applies beside the winner
+    combined: frozenset[str]  # the metrics that any policy measures beside the winner
 
     def concern(self, attributes: frozenset[str]) -> bool:
         """Whether a change of these attributes can change terms or pauses."""
@@ -49,7 +50,7 @@ def rules_of(policies: PolicySet) -> Rules:
         {kind: Happenings(_measured(policies, kind)) for kind in KINDS},
         pauses,
         frozenset(name for name, metric in policies.metrics.items() if metric.starts_once),
-        any(policy.combine_all for policy in policies.policies),
+        frozenset(metric for policy in policies.policies if policy.combine_all for metric in policy.targets),
     )
 
 
@@ -61,6 +62,28 @@ def measured(policies: PolicySet, kind: str) -> frozenset[str]:
 def winner(options: tuple[Terms, ...]) -> Terms | None:
     """Of the terms of one metric those of the policy that won, if one did; the others apply beside it."""
     return options[0] if options and not options[0].policy.combine_all else None
+
+
+def offered(cycle: Cycle | Clock, options: tuple[Terms, ...]) -> Terms | None:
+    """Of the terms for a metric those for a cycle: the winner's, or those of the policy beside it whose it is."""
+    if cycle.beside:
+        return next((terms for terms in options if terms.policy.name == cycle.policy), None)
+    return winner(options)
+
+
+def cycle_of(clock: Clock) -> Cycle:
+    """The cycle that a clock counts."""
+    policy = clock.policy if clock.beside else ""
+    return Cycle(
+        clock.metric,
+        clock.started_at,
+        clock.source,
+        clock.event_id,
+        clock.version,
+        clock.gaps,
+        clock.beside,
+        policy,
+    )
 
 
 def _measured(policies: PolicySet, kind: str) -> Iterator[Metric]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
 from services.timer.conditions import Conditions, matches
 from services.timer.effects import Effects
@@ -16,7 +18,7 @@ from services.timer.policy import Policy
 from services.timer.policy_set import Terms
 from services.timer.recount import Past, measure
 from services.timer.rulebook import Rulebook
-from services.timer.rules import Rules, rules_of, winner
+from services.timer.rules import Rules, cycle_of, offered, rules_of, winner
 from shared.events import Event
 
 _NOTHING: Final[frozenset[str]] = frozenset()
@@ -170,29 +172,53 @@ class Step:
         if (metric.after_answer and not self.answered) or (name in rules.once and name in self.begun):
             return
         if self.stage == "open":
-            if not self.is_open(name):
-                self.open(self.new_cycle(name, rules), rules)
+            self.begin(name, rules)
         elif self.stage == "over" and metric.holds_start and all(each.metric != name for each in self.waiting):
             self.waiting = (*self.waiting, self.new_cycle(name, rules))
 
     def begin(self, metric: str, rules: Rules) -> None:
-        """Begin a cycle by the event, unless one is open."""
-        if not self.is_open(metric):
+        """Begin a cycle by the event, for all who have none open and did not leave it as it was."""
+        if not self.is_open(metric) and not self._is_left(metric):
             self.open(self.new_cycle(metric, rules), rules)
+        if metric in rules.combined and not self.is_open_beside(metric):
+            self.open_beside(self.new_cycle(metric, rules), rules)
+
+    def renew(self, clock: Clock) -> None:
+        """Begin a cycle by the event, for the one alone whose clock has ended."""
+        rules = self.rules_now
+        cycle = replace(cycle_of(clock), started_at=self.at, source=self.event.source, event_id=self.event.id)
+        cycle = replace(cycle, version=rules.version, gaps=())
+        terms = offered(cycle, self.options(rules, cycle))
+        if terms is None:
+            self.unmeasured = (*self.unmeasured, cycle)
+        else:
+            self.add_clock(cycle, terms)
 
     def new_cycle(self, metric: str, rules: Rules) -> Cycle:
         """A cycle that starts by the event."""
         return Cycle(metric, self.at, self.event.source, self.event.id, rules.version)
 
     def open(self, cycle: Cycle, rules: Rules) -> None:
-        """Give a cycle its clocks: the winner's, if there is one, and those beside it."""
+        """Give a cycle the winner's clock, if there is a winner."""
         if cycle.metric in rules.once and cycle.metric not in self.begun:
             self.begun = (*self.begun, cycle.metric)
-        options = self.options(rules, cycle)
-        if winner(options) is None:
+        terms = winner(self.options(rules, cycle))
+        if terms is None:
             self.unmeasured = (*self.unmeasured, cycle)
-        for terms in options:
+        else:
             self.add_clock(cycle, terms)
+
+    def open_beside(self, cycle: Cycle, rules: Rules) -> None:
+        """Give a cycle to all policies that apply beside the winner and have none open."""
+        cycle = replace(cycle, beside=True)
+        self.unmeasured = (*self.unmeasured, cycle)
+        self.measure_beside(cycle, rules)
+
+    def measure_beside(self, cycle: Cycle, rules: Rules) -> None:
+        """Give a cycle the clocks of the policies that match beside the winner, but for those with one of their own."""
+        for terms in self.options(rules, cycle):
+            if terms.policy.combine_all and self._is_free(cycle.metric, terms.policy.name):
+                self.add_clock(cycle, terms)
 
     def add_clock(self, cycle: Cycle, terms: Terms) -> None:
         """One more clock, which counts from the start of its cycle."""
@@ -209,11 +235,33 @@ class Step:
         self.clocks.append(clock)
 
     def is_open(self, metric: str) -> bool:
-        """Whether a cycle of the metric is open, measured or not."""
+        """Whether a cycle of the metric is open, measured or not; not of one beside the winner's."""
         for clock in self.clocks:
-            if clock.metric == metric and clock.stopped_at is None:
+            if clock.metric == metric and clock.stopped_at is None and not clock.beside:
                 return True
-        return bool(self.unmeasured) and any(cycle.metric == metric for cycle in self.unmeasured)
+        return bool(self.unmeasured) and any(cycle.metric == metric and not cycle.beside for cycle in self.unmeasured)
+
+    def is_open_beside(self, metric: str) -> bool:
+        """Whether a cycle of the metric is open for the policies that apply beside the winner."""
+        return any(cycle.metric == metric and cycle.beside and not cycle.policy for cycle in self.unmeasured)
+
+    def forget_left(self, metric: str) -> None:
+        """Let a metric start also for those whose clock reopening has left as it was."""
+        if self.suspended and self.stage == "open":
+            self.suspended = tuple(place for place in self.suspended if self.clocks[place].metric != metric)
+
+    def _is_left(self, metric: str, policy: str = "") -> bool:
+        """Whether reopening has left the clock of the winner, or of a policy beside it, as it was."""
+        left = [self.clocks[place] for place in self.suspended]
+        return any(clock.metric == metric and (clock.policy if clock.beside else "") == policy for clock in left)
+
+    def _is_free(self, metric: str, policy: str) -> bool:
+        """Whether a policy beside the winner has no clock of the metric, no cycle of its own, and left none."""
+        if any(cycle.metric == metric and cycle.policy == policy for cycle in self.unmeasured):
+            return False
+        running = [clock for clock in self.clocks if clock.stopped_at is None and clock.beside]
+        taken = any(clock.metric == metric and clock.policy == policy for clock in running)
+        return not taken and not self._is_left(metric, policy)
 
     def end(self, place: int, clock: Clock, ending: Ending) -> None:
         """End the clock at *place*."""

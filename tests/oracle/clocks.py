@@ -38,6 +38,14 @@ class Reading:
 
 
 @dataclass
+class Course:
+    """One open cycle: since when, and while its item was over."""
+
+    since: int
+    stood_still: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass
 class Clock:
     """A clock of a metric in a slot, from its start; `ended` is None while it is open.
 
@@ -47,16 +55,20 @@ class Clock:
     metric: str
     slot: str
     cycle: int
-    started_at: int
+    course: Course
     terms: Terms
     breached_at: int | None = None
     breach_due_at: int | None = None
     stopped_at: int | None = None
     reading: Reading | None = None
     ended: str | None = None
-    stood_still: list[tuple[int, int]] = field(default_factory=list)
     told: list[tuple[str, int, str | None]] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)
+
+    @property
+    def started_at(self) -> int:
+        """The start of its cycle."""
+        return self.course.since
 
 
 class Meter:
@@ -105,7 +117,7 @@ class Meter:
         """(from, until, paused): paused by the terms, or stood still while the item was over."""
         for begin, end, attributes in self._timeline.spans(clock.started_at, until):
             by_terms = pauses(clock.metric, terms, attributes)
-            for a, b, still in _cut(begin, end, clock.stood_still):
+            for a, b, still in _cut(begin, end, clock.course.stood_still):
                 yield a, b, by_terms or still
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tests.oracle.clocks import Clock, Meter, Reading, Timeline
+from tests.oracle.clocks import Clock, Course, Meter, Reading, Timeline
 from tests.oracle.cycles import METRICS, REPLIES, Happening, Life
 from tests.oracle.events import Event, in_order, instant, kind_of
 from tests.oracle.policies import Policies, Terms, used_up_by
@@ -20,7 +20,7 @@ class Slot:
 
     metric: str
     name: str
-    open_since: int | None = None
+    course: Course | None = None
     clock: Clock | None = None
     ended_over: Clock | None = None
 
@@ -46,9 +46,9 @@ class Fold:
         for slot in self._slots:
             self._start_or_take_up(slot, happening, at)
         for slot in self._slots:
-            if slot.open_since is not None:
-                self._hold_to_terms(slot, at)
-            if slot.open_since is not None and slot.metric in happening.met_at_once:
+            if slot.course is not None:
+                self._hold_to_terms(slot, slot.course, at)
+            if slot.course is not None and slot.metric in happening.met_at_once:
                 self._end(slot, at, "met")
 
     def breach_before(self, at: int) -> None:
@@ -95,7 +95,7 @@ class Fold:
     def _stop(self, happening: Happening, at: int) -> None:
         """End the cycles that the event stops; over ends no reply clock of a policy that requires the reply."""
         for slot in self._slots:
-            if slot.open_since is None or slot.metric not in happening.stops:
+            if slot.course is None or slot.metric not in happening.stops:
                 continue
             required = slot.clock is not None and slot.clock.terms.require_reply and slot.metric in REPLIES
             if happening.is_over and required:
@@ -110,64 +110,64 @@ class Fold:
             slot.clock.stopped_at, slot.clock.ended = at, ending
             if slot.clock.breached_at is not None:
                 slot.clock.told.append(("stopped" if ending == "met" else "cancelled", at, None))
-        slot.open_since = slot.clock = None
+        slot.course = slot.clock = None
 
     def _start_or_take_up(self, slot: Slot, happening: Happening, at: int) -> None:
         """A cycle that is open is not started again; one that ended because the item was over may be taken up."""
-        if happening.is_reopened and slot.open_since is None and slot.metric in happening.takes_up:
+        if happening.is_reopened and slot.course is None and slot.metric in happening.takes_up:
             if slot.ended_over is not None:
                 self._take_up(slot, slot.ended_over, at)
             else:
-                slot.open_since = happening.takes_up[slot.metric]
+                slot.course = begun(happening.takes_up[slot.metric])
         if happening.is_reopened:
             slot.ended_over = None
-        if slot.open_since is None:
-            slot.open_since = happening.starts.get(slot.metric)
+        if slot.course is None:
+            slot.course = begun(happening.starts.get(slot.metric))
 
     def _take_up(self, slot: Slot, clock: Clock, at: int) -> None:
         """`resume`: it goes on, and the time since it ended stood still; `restart`: a new one; `ignore`: nothing."""
         if clock.terms.on_reopen == "resume":
             assert clock.stopped_at is not None
-            clock.stood_still.append((clock.stopped_at, at))
+            clock.course.stood_still.append((clock.stopped_at, at))
             clock.stopped_at = clock.ended = clock.reading = None
-            slot.open_since, slot.clock = clock.started_at, clock
+            slot.course, slot.clock = clock.course, clock
         if clock.terms.on_reopen == "restart":
-            slot.open_since = at
+            slot.course = Course(at)
 
-    def _hold_to_terms(self, slot: Slot, at: int) -> None:
+    def _hold_to_terms(self, slot: Slot, course: Course, at: int) -> None:
         """Start, compute again, or cancel the clock of an open cycle, as the policies now say."""
         terms = self._policies.terms(slot.name, slot.metric, self._life.attributes)
         clock = slot.clock
         if clock is None:
             if terms is not None:
-                self._start(slot, terms, at)
+                self._start(slot, course, terms, at)
         elif clock.breached_at is not None:
             return
         elif terms is None:
-            open_since = slot.open_since
             self._end(slot, at, "cancelled")
-            slot.open_since = open_since
+            slot.course = course
         elif terms.asked != clock.terms.asked:
             self._change(slot, clock, terms, at)
 
-    def _start(self, slot: Slot, terms: Terms, at: int) -> None:
+    def _start(self, slot: Slot, course: Course, terms: Terms, at: int) -> None:
         """A clock from the start of its cycle; what is used up by then breaches now."""
-        assert slot.open_since is not None
-        cycle = 1 + sum(clock.metric == slot.metric for clock in self.clocks)
-        slot.clock = Clock(slot.metric, slot.name, cycle, slot.open_since, terms)
+        number = 1 + sum(clock.metric == slot.metric for clock in self.clocks)
+        slot.course, slot.clock = course, Clock(slot.metric, slot.name, number, course, terms)
         self.clocks.append(slot.clock)
         self._breach_by_change(slot.clock, at)
 
     def _change(self, slot: Slot, clock: Clock, terms: Terms, at: int) -> None:
-        """Other terms: `recompute` as if they had held from the start, `keep` the old ones, `restart` a new clock."""
+        """Other terms: `recompute` as if they had held from the start, `keep` the old ones, `restart` a new clock.
+
+        The policy that the clock had says which.
+        """
         on_change = clock.terms.on_change
         if on_change == "recompute":
             clock.terms = terms
             self._breach_by_change(clock, at)
         if on_change == "restart":
             self._end(slot, at, "cancelled")
-            slot.open_since = at
-            self._start(slot, terms, at)
+            self._start(slot, Course(at), terms, at)
 
     def _breach_by_change(self, clock: Clock, at: int) -> None:
         """Used up strictly before the change of terms: breached at the change, due when it was used up."""
@@ -177,6 +177,11 @@ class Fold:
             clock.told.append(("breached", at, None))
         else:
             self._skip_warnings(clock, at)
+
+
+def begun(since: int | None) -> Course | None:
+    """A cycle that starts, if one does."""
+    return None if since is None else Course(since)
 
 
 def fold(policies: Policies, events: Iterable[Event], until: int) -> Fold:

@@ -196,6 +196,7 @@ OPTIONS: Final[tuple[Document, ...]] = (
     *({"on_change": what} for what in ("keep", "restart")),
     *({"on_reopen": what} for what in ("restart", "ignore")),
     {"require_reply": True},
+    *({"combine": "all"},) * 2,
     {"rank": 1},
     {"rank": 2},
 )

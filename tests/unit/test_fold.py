@@ -548,6 +548,69 @@ class TestCoverage:
             "resolution 3 ola breached 08:00–09:30 due 09:00 elapsed 1:30",
         ]
 
+    BESIDE = """
+- {name: sla, applies_to: {}, calendar: always, targets: {resolution: 4h, assignment: 4h}}
+- {name: ola, applies_to: {}, calendar: always, targets: {resolution: 4h, assignment: 4h}, combine: all, SAYS}
+"""
+
+    @pytest.mark.parametrize(
+        ("says", "expected"),
+        [
+            (
+                "on_reopen: ignore",
+                [
+                    "assignment 1 sla running 08:00– due 13:00 elapsed 2:00 paused 1:00",
+                    "assignment 2 ola cancelled 08:00–09:00 due 12:00 elapsed 1:00",
+                    "resolution 1 sla running 08:00– due 13:00 elapsed 2:00 paused 1:00",
+                    "resolution 2 ola met 08:00–09:00 due 12:00 elapsed 1:00",
+                ],
+            ),
+            (
+                "on_reopen: restart",
+                [
+                    "assignment 1 sla running 08:00– due 13:00 elapsed 2:00 paused 1:00",
+                    "assignment 2 ola cancelled 08:00–09:00 due 12:00 elapsed 1:00",
+                    "assignment 3 ola running 10:00– due 14:00 elapsed 1:00",
+                    "resolution 1 sla running 08:00– due 13:00 elapsed 2:00 paused 1:00",
+                    "resolution 2 ola met 08:00–09:00 due 12:00 elapsed 1:00",
+                    "resolution 3 ola running 10:00– due 14:00 elapsed 1:00",
+                ],
+            ),
+        ],
+    )
+    def test_reopening_does_to_a_clock_what_its_own_policy_says(self, says: str, expected: list[str]) -> None:
+        story = history("08:00 created\n09:00 resolved\n10:00 reopened\n10:30 updated priority=high")
+        assert clocks(story, rulebook(self.BESIDE.replace("SAYS", says)), until="11:00") == expected
+
+    def test_a_reply_that_another_policy_requires_keeps_no_cycle_open(self) -> None:
+        rules = rulebook("""
+- {name: sla, applies_to: {}, calendar: always, targets: {next_response: 8h}}
+- {name: ola, applies_to: {}, calendar: always, targets: {next_response: 8h}, combine: all, require_reply: true}
+""")
+        story = history("""
+            08:00 created
+            08:10 agent_replied
+            08:20 customer_replied
+            08:30 resolved
+            08:40 reopened
+            08:50 customer_replied
+        """)
+        assert clocks(story, rules, until="09:00") == [
+            "next_response 1 sla cancelled 08:20–08:30 due 16:20 elapsed 0:10",
+            "next_response 2 ola running 08:20– due 16:20 elapsed 0:40",
+            "next_response 3 sla running 08:50– due 16:50 elapsed 0:10",
+        ]
+
+    def test_a_policy_beside_the_winner_takes_up_no_cycle_that_it_had_not_measured(self) -> None:
+        rules = rulebook("""
+- {name: sla, applies_to: {}, calendar: always, targets: {resolution: 4h}}
+- {name: ola, applies_to: {group: g1}, calendar: always, targets: {resolution: 1h}, combine: all}
+""")
+        story = history("08:00 created\n09:00 resolved\n10:00 reopened\n10:30 updated group=g1")
+        assert clocks(story, rules, until="11:00") == [
+            "resolution 1 sla running 08:00– due 13:00 elapsed 2:00 paused 1:00"
+        ]
+
     def test_a_policy_that_combines_is_beside_a_winner_that_matches_later(self) -> None:
         rules = rulebook("""
 - {name: acme, applies_to: {customer: acme}, calendar: always, targets: {resolution: 4h}}
