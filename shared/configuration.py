@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared import failpoints
 from shared.errors import Refused
 from shared.events import Kind, Topics
 from shared.kafka.connection import Connection
@@ -67,6 +68,7 @@ class CommonSettings(BaseSettings):
     http_port: int = Field(0, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
     log_format: LogFormat = Field("json", description="`json`, one object a line, or `console` for people.")
+    fail_at: str = Field("", description="For tests of faults: `NAME:TIME`, the failpoint at which the process ends.")
     ingest_group: str = Field("plazo-ingest", description="Ingest's consumer group; the timer reads its offsets.")
     upstream_topics: Annotated[tuple[Upstream, ...], NoDecode] = Field(
         (), description='Upstream topics: `topic:format,…`, or JSON `[{"topic", "format", "kinds", "tenant"}]`.'
@@ -81,6 +83,13 @@ class CommonSettings(BaseSettings):
             return json.loads(value)
         parts = [part.strip().partition(":") for part in value.split(",") if part.strip()]
         return [{"topic": topic, "format": form or "canonical"} for topic, _, form in parts]
+
+    @field_validator("fail_at")
+    @classmethod
+    def _failpoint(cls, value: str) -> str:
+        if value:
+            failpoints.parse(value)
+        return value
 
     @field_validator("kafka_ca_file")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 from fastapi import APIRouter
 
+from shared import failpoints
 from shared.configuration import CommonSettings
 from shared.lifecycle import Signals, freeze, run, together, watch_loop
 from shared.logs import configure
@@ -41,6 +42,9 @@ class Service(Protocol):
 def run_alone(name: str, settings: CommonSettings, build: Callable[[Metrics], Service]) -> int:
     """Run the service that *build* makes until a signal ends it; the exit status of the process."""
     configure(settings.log_level, settings.log_format)
+    if settings.fail_at:
+        log.warning("a fault is set: this process is one of a test", fail_at=settings.fail_at)
+        failpoints.arm(failpoints.parse(settings.fail_at))
     return run(partial(_alone, name, settings, build))
 
 

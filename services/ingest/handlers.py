@@ -15,6 +15,7 @@ from shared.cloudevents import encode_record
 from shared.deadletters import Part, dead_letter
 from shared.errors import BadRecord
 from shared.events import SECOND, Event, Instant, Span, Topics
+from shared.failpoints import failpoint
 from shared.kafka.connection import Outgoing, Record
 from shared.metrics import Metrics
 
@@ -72,9 +73,11 @@ class Ingest:
         """
         now = self.now()
         tally = _Tally()
+        failpoint("before_produce")
         await self.writer.send(self.topics.events, self._forwarded(records, tally, latest=now + self.future_skew))
         if tally.refused:
             await self.writer.send(self.topics.deadletters, [_letter(record, why) for _, record, why in tally.refused])
+        failpoint("after_produce")
         self._count(tally, now)
 
     def _forwarded(self, records: Sequence[Record], tally: _Tally, *, latest: Instant) -> Iterator[Outgoing]:

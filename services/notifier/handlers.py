@@ -18,6 +18,7 @@ from shared.breach_records import PublishedRecord, decode_published
 from shared.deadletters import dead_letter
 from shared.errors import BadRecord, Unavailable
 from shared.events import SECOND, Instant, Span, rfc3339
+from shared.failpoints import failpoint
 from shared.kafka.connection import Outgoing, Record
 from shared.lifecycle import every
 from shared.metrics import Metrics
@@ -94,7 +95,9 @@ class Inbox:
         now = self._around.now()
         if dead:
             await self._bury(dead)
+        failpoint("before_commit")
         fresh = await self._store.remember([(each, route(self._board.routes, each)) for each in found], now)
+        failpoint("after_commit")
         self._around.metrics.heartbeat.labels(stage="notifier").set(now / SECOND)
         log.debug("records remembered", records=len(records), new=fresh)
         if fresh:
@@ -169,6 +172,7 @@ class Courier:
             return
         started = self._around.now()
         outcome = await self._sent(channel, delivery, started)
+        failpoint("after_http")
         ended = self._around.now()
         made = Attempt(delivery.attempts + 1, started, max(ended - started, 0), outcome)
         verdict = judge(outcome, made.number, ended, jitter=self._around.chance())

@@ -19,6 +19,7 @@ from services.timer.write_set import WriteSet
 from shared.db import BadData
 from shared.errors import Fenced, Unavailable
 from shared.events import Topics
+from shared.failpoints import failpoint
 from shared.lifecycle import pause
 
 log = structlog.get_logger(__name__)
@@ -122,7 +123,9 @@ class Lane:
     async def _written(self, write_set: WriteSet, held: list[Held]) -> WriteSet:
         """What is still to be written: nothing, or the write set without the items that the database refuses."""
         try:
+            failpoint("before_commit")
             await self._tables.write(write_set)
+            failpoint("after_commit")
         except BadData as exc:
             rejected = await set_aside(self._tables, write_set, self._topics)
             if not rejected.items:

@@ -16,6 +16,7 @@ import structlog
 
 from services.timer.write_set import OutboxRow, unpack_headers
 from shared.errors import Refused, TooLarge, Unavailable
+from shared.failpoints import failpoint
 from shared.kafka.connection import Outgoing
 from shared.lifecycle import pause, unless
 from shared.metrics import Metrics
@@ -116,7 +117,9 @@ class Relay:
     async def _publish_some(self, stop: asyncio.Event) -> None:
         some = list(islice(self._rows, MOST))
         try:
+            failpoint("before_produce")
             await self._send(some)
+            failpoint("after_produce")
         except (Unavailable, Refused) as exc:
             log.warning("the relay waits", rows=len(self._rows), error=str(exc))
             await pause(RETRY_S, stop)

@@ -35,6 +35,7 @@ from services.timer.write_set import WriteSet
 from shared.db import Database
 from shared.errors import PlazoError, Refused, Unavailable
 from shared.events import SECOND
+from shared.failpoints import failpoint
 from shared.kafka.connection import Place
 from shared.kafka.offsets import Offsets
 from shared.kafka.producer import Producer
@@ -256,6 +257,8 @@ class TimerService:
                 log.warning("reading waits", error=str(exc))
                 await pause(1.0, stop)
                 continue
+            if polled:
+                failpoint("after_poll")
             await self._turns.take_in(polled, ends)
 
     async def _give_up(self, partition: int) -> None:
@@ -278,6 +281,7 @@ class TimerService:
     async def _trim(self) -> float:
         published, self._published = self._published, {}
         if published:
+            failpoint("before_marking")
             try:
                 await self._store.trim_outbox(published)
             except Unavailable as exc:

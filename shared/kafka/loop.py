@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from shared.errors import Refused, Unavailable
+from shared.failpoints import failpoint
 from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, limited, within
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
@@ -77,8 +78,12 @@ async def consume(
                 joined.set()
             if records is None:
                 await _pause(POLL_FAILED_S, stop)
-            elif not records or await _handled(handle, records, stop):
-                await _commit(consumer, committed)
+                continue
+            if records:
+                failpoint("after_poll")
+                if not await _handled(handle, records, stop):
+                    continue
+            await _commit(consumer, committed)
     finally:
         await within(consumer.stop(), seconds=5.0)
 
@@ -153,6 +158,7 @@ async def _commit(consumer: AIOKafkaConsumer, committed: dict[TopicPartition, in
             moved[tp] = position
     if not moved:
         return
+    failpoint("before_marking")
     try:
         async with limited("commit offsets"):
             await consumer.commit(moved)
