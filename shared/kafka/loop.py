@@ -18,7 +18,8 @@ from aiokafka import errors as kafka_errors
 
 from shared.errors import Refused, Unavailable
 from shared.failpoints import failpoint
-from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, limited, within
+from shared.kafka.connection import FETCH_WAIT_MS, Connection, Place, Record, limited, within
+from shared.kafka.group import committed_offsets
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 log = structlog.get_logger(__name__)
@@ -113,8 +114,8 @@ async def _poll(
             polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=subscription.max_records)
         except kafka_errors.NoOffsetForPartitionError as exc:
             # One partition at a time is told, so a new group comes by here as often as there are partitions.
-            with suppress(kafka_errors.KafkaError):  # taken away meanwhile; what is left is told again
-                await consumer.seek_to_beginning(exc.args[0])
+            if not await _begun(consumer, exc.args[0]):
+                return None
             assignments.fresh.add(exc.args[0])
         except kafka_errors.OffsetOutOfRangeError as exc:
             raise Refused(
@@ -128,6 +129,23 @@ async def _poll(
             return None
         else:
             return [record for records in polled.values() for record in records]
+
+
+async def _begun(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
+    # The client also says that nothing is committed where the coordinator could not tell: it is asked again.
+    place = Place(tp.topic, tp.partition)
+    try:
+        async with limited(f"read where the group is in {place.topic}/{place.partition}"):
+            offset = (await committed_offsets(consumer._coordinator, [place]))[place]
+    except Unavailable as exc:
+        log.warning("reading waits", error=str(exc))
+        return False
+    with suppress(kafka_errors.KafkaError):  # taken away meanwhile; what is left is told again
+        if offset is None:
+            await consumer.seek_to_beginning(tp)
+        else:
+            consumer.seek(tp, offset)
+    return True
 
 
 async def _handled(handle: Handle, records: list[Record], stop: asyncio.Event) -> bool:

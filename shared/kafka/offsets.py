@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.errors import Refused, Unavailable
 from shared.kafka.connection import Connection, Place, limited, within
+from shared.kafka.group import committed_offsets
 
 TROUBLE_TIMEOUT_S: Final = 2.0  # who asks for readiness asks often, and does not wait long
 APPEAR_S: Final = 5.0
@@ -115,9 +116,7 @@ class Offsets:
         """
         async with limited(f"read the offsets of group {group}"):
             consumer = await self._consumer(group)
-            coordinator = consumer._coordinator  # committed() of one partition a call, else
-            found = await coordinator.fetch_committed_offsets([TopicPartition(*place) for place in places])
-        return {place: getattr(found.get(TopicPartition(*place)), "offset", None) for place in places}
+            return await committed_offsets(consumer._coordinator, places)
 
     async def show(self, group: str, offsets: Mapping[Place, int]) -> None:
         """Commit *offsets* for *group*, whose members these are not: only lag tools read them.
