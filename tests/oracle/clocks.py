@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from tests.oracle.hours import Hours
-from tests.oracle.policies import Attributes, Terms, matches
+from tests.oracle.policies import Attributes, Policies, Terms, matches
 
 # The metrics that `pause_when` does not reach.
 NEVER_PAUSED: Final = {"pickup", "answer", "handling"}
@@ -74,37 +74,37 @@ class Clock:
 class Meter:
     """Measures clocks over an item's timeline."""
 
-    def __init__(self, hours: Mapping[str, Hours], timeline: Timeline) -> None:
-        self._hours = hours
+    def __init__(self, policies: Policies, timeline: Timeline) -> None:
+        self._policies = policies
         self._timeline = timeline
 
     def read(self, clock: Clock, terms: Terms, at: int) -> Reading:
         """The clock at *at*, as if *terms* had held since its start.
 
-        The due time of a clock that stands still is the one it would have if it were resumed now.
+        The due time of a clock that stands still is the one it would have if it were resumed now. Excluded business
+        time is paused, and yet no pause: the due time is known.
         """
-        hours = self._hours[terms.calendar]
-        elapsed = paused = 0
-        is_paused, since = False, at
-        for begin, end, is_paused in self._spans(clock, terms, at):
-            business = hours.between(begin, end)
-            elapsed, paused = (elapsed, paused + business) if is_paused else (elapsed + business, paused)
+        gross = self._policies.gross(terms.calendar)
+        elapsed = business = 0
+        is_paused, since, hours = False, at, gross
+        for begin, end, is_paused, hours in self._spans(clock, terms, at):
+            business += gross.between(begin, end)
+            elapsed += 0 if is_paused else hours.between(begin, end)
             since = begin
         left = terms.target - elapsed
         if is_paused or left < 0:
             due_at = hours.add(at, max(left, 0))
         else:
             due_at = hours.add(since, left + hours.between(since, at))
-        return Reading(elapsed, paused, due_at, is_paused)
+        return Reading(elapsed, business - elapsed, due_at, is_paused)
 
     def reaches(self, clock: Clock, terms: Terms, span: int, until: int) -> int | None:
         """The instant strictly before *until* at which *span* is used up by *terms*; None where it is not.
 
         What is used up exactly when a pause begins is used up when the clock goes on.
         """
-        hours = self._hours[terms.calendar]
         left = span
-        for begin, end, is_paused in self._spans(clock, terms, until):
+        for begin, end, is_paused, hours in self._spans(clock, terms, until):
             if is_paused:
                 continue
             used_up = hours.add(begin, left)
@@ -113,12 +113,12 @@ class Meter:
             left -= hours.between(begin, end)
         return None
 
-    def _spans(self, clock: Clock, terms: Terms, until: int) -> Iterator[tuple[int, int, bool]]:
-        """(from, until, paused): paused by the terms, or stood still while the item was over."""
+    def _spans(self, clock: Clock, terms: Terms, until: int) -> Iterator[tuple[int, int, bool, Hours]]:
+        """(from, until, paused, hours): paused by the terms, or stood still while the item was over."""
         for begin, end, attributes in self._timeline.spans(clock.started_at, until):
             by_terms = pauses(clock.metric, terms, attributes)
             for a, b, still in _cut(begin, end, clock.course.stood_still):
-                yield a, b, by_terms or still
+                yield a, b, by_terms or still, self._policies.hours(terms.calendar, attributes)
 
 
 def pauses(metric: str, terms: Terms, attributes: Attributes) -> bool:

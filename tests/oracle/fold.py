@@ -32,7 +32,7 @@ class Fold:
         self._policies = policies
         self._life = Life(kind)
         self._timeline = Timeline()
-        self._meter = Meter(policies.hours, self._timeline)
+        self._meter = Meter(policies, self._timeline)
         self._slots = [Slot(metric, name) for metric in METRICS for name in policies.slots()]
         self.clocks: list[Clock] = []
 
@@ -136,7 +136,7 @@ class Fold:
 
     def _hold_to_terms(self, slot: Slot, course: Course, at: int) -> None:
         """Start, compute again, or cancel the clock of an open cycle, as the policies now say."""
-        terms = self._policies.terms(slot.name, slot.metric, self._life.attributes)
+        terms = self._policies.terms(slot.name, slot.metric, self._life.attributes, course.since)
         clock = slot.clock
         if clock is None:
             if terms is not None:

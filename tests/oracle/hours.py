@@ -52,11 +52,13 @@ def is_holiday(entry: Any, day: date) -> bool:
 
 
 @lru_cache(maxsize=1000)
-def _marked(windows: tuple[tuple[int, int], ...]) -> bytes:
-    """A day's seconds, 1 where any window is open. Most days are like others, and are marked once."""
+def _marked(windows: tuple[tuple[int, int], ...], excluded: tuple[tuple[int, int], ...]) -> bytes:
+    """A day's seconds, 1 where any window is open and nothing excludes it. Most days are like others: marked once."""
     marks = bytearray(DAY_S)
     for begin, until in windows:
         marks[begin:until] = b"\x01" * (until - begin)
+    for begin, until in excluded:
+        marks[begin:until] = bytes(until - begin)
     return bytes(marks)
 
 
@@ -65,11 +67,36 @@ def _strides(second: int) -> list[int]:
     return [step for step in _STEPS if second % step == 0]
 
 
+def inherited(calendars: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A calendar with what it inherits from the one that it `extends`."""
+    own = dict(calendars[name])
+    if "extends" not in own:
+        return own
+    heir = inherited(calendars, own.pop("extends"))
+    named = {day: texts for key, texts in own.get("hours", {}).items() for day in days_of(key)}
+    hours = {day: texts for key, texts in heir["hours"].items() for day in days_of(key)} | named
+    holidays_then, exceptions = heir.get("holidays") or [], heir.get("exceptions") or {}
+    if "holidays" in own:
+        # One that is given as a date takes the place of an inherited exception of that date; an empty list drops all.
+        mine = own["holidays"] if isinstance(own["holidays"], list) else [own["holidays"]]
+        exceptions = {day: texts for day, texts in exceptions.items() if day not in mine}
+        before = holidays_then if isinstance(holidays_then, list) else [holidays_then]
+        holidays_then = [*before, *mine] if mine else []
+    return {
+        "time_zone": own.get("time_zone", heir["time_zone"]),
+        "hours": hours,
+        "holidays": holidays_then,
+        "exceptions": {**exceptions, **own.get("exceptions", {})},
+    }
+
+
 class Hours:
     """A calendar as a policy file describes it, asked by counting seconds."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._zone: str = document["time_zone"]
+    def __init__(self, document: Mapping[str, Any], excluded: tuple[tuple[int, int], ...] = ()) -> None:
+        """Hours of a calendar without the spans (from, until) that are *excluded*, in whole seconds."""
+        self._excluded = excluded
+        self.zone: str = document["time_zone"]
         self._weekly: dict[str, Sequence[str]] = {
             d: texts for k, texts in document["hours"].items() for d in days_of(k)
         }
@@ -162,7 +189,9 @@ class Hours:
 
     def _marks(self, day: int) -> bytes:
         """A UTC day as a byte for each second: 1 is open."""
-        return _marked(self._open_in(day))
+        midnight = day * DAY_S
+        excluded = [(max(a // SECOND - midnight, 0), min(b // SECOND - midnight, DAY_S)) for a, b in self._excluded]
+        return _marked(self._open_in(day), tuple((a, b) for a, b in excluded if a < b))
 
     def _open_in(self, day: int) -> tuple[tuple[int, int], ...]:
         """What is open on a UTC day: (from, until) in seconds after its midnight."""
@@ -183,7 +212,7 @@ class Hours:
     def _windows(self, local_day: int) -> Iterator[tuple[int, int]]:
         """The windows that start on a local day, in seconds since 1970; one that a gap empties is dropped."""
         for text in self._texts(_FIRST + timedelta(days=local_day)):
-            opens, closes = (when(self._zone, local_day * DAY_S + second) for second in window(text))
+            opens, closes = (when(self.zone, local_day * DAY_S + second) for second in window(text))
             if opens < closes:
                 yield opens, closes
 

@@ -9,35 +9,11 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-Draw = st.DrawFn
-Document = dict[str, Any]
+from tests.oracle.expressions import EXPRESSIONS
+from tests.oracle.strategies_calendars import PLACES, Document, Draw, families, shown, shown_day
+
 Case = tuple[str, list[Document], str]
 
-# A zone and a day on which something happens there: changes of clocks by an hour, half an hour and two, at night and at
-# midnight, for Ramadan, a skipped day; and days on which nothing does.
-PLACES: Final = (
-    ("UTC", date(2026, 6, 10)),
-    ("Europe/Madrid", date(2026, 3, 29)),
-    ("Europe/Madrid", date(2026, 10, 25)),
-    ("America/New_York", date(2026, 3, 8)),
-    ("America/New_York", date(2026, 11, 1)),
-    ("Australia/Lord_Howe", date(2026, 4, 5)),
-    ("Australia/Lord_Howe", date(2026, 10, 4)),
-    ("America/Santiago", date(2026, 4, 5)),
-    ("America/Santiago", date(2026, 9, 6)),
-    ("Africa/Cairo", date(2026, 4, 24)),
-    ("Africa/Cairo", date(2026, 10, 30)),
-    ("Africa/Casablanca", date(2026, 2, 15)),
-    ("Africa/Casablanca", date(2026, 3, 22)),
-    ("Antarctica/Troll", date(2026, 3, 29)),
-    ("Antarctica/Troll", date(2026, 10, 25)),
-    ("Pacific/Apia", date(2011, 12, 30)),
-    ("America/Sao_Paulo", date(2018, 11, 4)),
-    ("Asia/Kathmandu", date(2026, 6, 10)),
-    ("Europe/Dublin", date(2026, 10, 25)),
-    ("Asia/Pyongyang", date(2018, 5, 5)),
-)
-DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DURATIONS: Final = ("5s", "20s", "45s", "90s", "15m", "30m", "1h", "1h30m", "4h", "8h", "16h", "2d")
 # A time left must lie within the shortest target.
 WARNINGS: Final = ("50%", "80%", "99%", "1%", "4s_left", "1s_left")
@@ -99,79 +75,42 @@ METRICS: Final = {
 }
 
 
-def shown_day(day: date) -> str:
-    """As files write it."""
-    return day.isoformat()
-
-
-def shown(at: datetime) -> str:
-    """RFC 3339 in UTC."""
-    return at.isoformat().replace("+00:00", "Z")
+@st.composite
+def calendar_choices(draw: Draw, names: Sequence[str]) -> Any:
+    """The name of a calendar, or names by attributes."""
+    name = st.sampled_from(names)
+    if draw(st.integers(0, 3)):
+        return draw(name)
+    by = {"priority": draw(st.dictionaries(st.sampled_from(("urgent", "low", "1")), name, min_size=1))}
+    return {"default": draw(name), "by": by}
 
 
 @st.composite
-def windows(draw: Draw) -> list[str]:
-    """The windows of a day in order, some over midnight, some that touch, some with seconds."""
-    grain = draw(st.sampled_from((3600, 1800, 900, 1)))
-    count = draw(st.sampled_from((1, 1, 2, 3)))
-    ticks = st.integers(0, 86400 // grain)
-    edges = sorted(draw(st.lists(ticks, min_size=2 * count, max_size=2 * count, unique=True)))
-    times = [edge * grain for edge in edges]
+def validities(draw: Draw, around: date) -> Document:
+    """A time that begins or ends near a day, as dates or as instants."""
+    first, last = sorted(draw(st.lists(st.integers(-3, 4), min_size=2, max_size=2, unique=True)))
+    days = {"from": around + timedelta(days=first), "until": around + timedelta(days=last)}
+    said = draw(st.sampled_from((("from",), ("until",), ("from", "until"))))
+    suffix = draw(st.sampled_from(("", "T00:00:20Z", "T08:00:00+02:00")))
+    return {name: f"{shown_day(days[name])}{suffix}" for name in said}
+
+
+@st.composite
+def exclusions(draw: Draw, number: int, around: date) -> Document:
+    """A span of up to three days near a day, for every item or for some."""
+    begin = datetime(around.year, around.month, around.day, tzinfo=UTC) + timedelta(hours=draw(st.integers(-48, 72)))
+    until = begin + timedelta(seconds=draw(st.sampled_from((1, 20, 900, 3600, 8 * 3600, 86400, 3 * 86400))))
+    document: Document = {"name": f"x{number}", "from": shown(begin), "until": shown(until), "reason": "maintenance"}
+    if draw(st.booleans()):
+        document["applies_to"] = draw(st.sampled_from(CONDITIONS))
     if draw(st.integers(0, 3)) == 0:
-        times = [*times[1:], draw(st.integers(0, times[0] // grain)) * grain]
-    elif count > 1 and draw(st.booleans()):
-        times[2] = times[1]
-    return [f"{_time(a)}-{_time(b)}" for a, b in zip(times[::2], times[1::2], strict=True) if a < 86400]
-
-
-def _time(second: int) -> str:
-    minutes, seconds = divmod(second, 60)
-    text = f"{minutes // 60:02}:{minutes % 60:02}"
-    return f"{text}:{seconds:02}" if seconds else text
-
-
-@st.composite
-def calendars(draw: Draw, zone: str, around: date) -> Document:
-    """A calendar that opens every week, with holidays and exceptions around a day."""
-    shape = draw(st.sampled_from(("always", "days", "weekdays", "office")))
-    if shape == "always":
-        return {"time_zone": zone, "hours": {"mon-sun": ["00:00-24:00"]}}
-    if shape == "weekdays":
-        hours = {"mon-fri": draw(windows()), "sun": draw(windows())}
-    elif shape == "office":
-        hours = {"mon-thu": ["09:00-14:00", "15:00-18:00"], "fri-sun": ["09:00-15:00"]}
-    else:
-        hours = {day: draw(windows()) for day in draw(st.sets(st.sampled_from(DAYS), min_size=3))}
-    near = st.sampled_from([shown_day(around + timedelta(days=days)) for days in range(-4, 9)])
-    document: Document = {"time_zone": zone, "hours": hours}
-    if draw(st.booleans()):
-        document["holidays"] = draw(st.lists(near, max_size=3, unique=True))
-    if draw(st.booleans()):
-        document["exceptions"] = draw(st.dictionaries(near, st.one_of(st.just([]), windows()), max_size=3))
+        document["when"] = draw(st.sampled_from(sorted(EXPRESSIONS)))
     return document
 
 
 @st.composite
-def questions(draw: Draw) -> tuple[Document, list[Document]]:
-    """A calendar, and questions to it about instants near the day on which something happens there."""
-    zone, day = draw(st.sampled_from(PLACES))
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    grain = draw(st.sampled_from((3600.0, 900.0, 1.0, 0.25)))
-    near = st.integers(-int(4 * 86400 / grain), int(4 * 86400 / grain)).map(
-        lambda ticks: shown(midnight + timedelta(seconds=ticks * grain))
-    )
-    spans = st.integers(0, int(6 * 86400 / grain)).map(lambda ticks: ticks * grain)
-    question = st.one_of(
-        st.fixed_dictionaries({"op": st.sampled_from(("add", "subtract")), "start": near, "seconds": spans}),
-        st.fixed_dictionaries({"op": st.just("between"), "start": near, "end": near}),
-        st.fixed_dictionaries({"op": st.sampled_from(("is_open", "next_open", "next_close")), "at": near}),
-    )
-    return draw(calendars(zone, day)), draw(st.lists(question, min_size=1, max_size=8))
-
-
-@st.composite
-def targets(draw: Draw) -> Any:
-    """A duration, or options with `by` and warnings."""
+def targets(draw: Draw, calendar_names: Sequence[str]) -> Any:
+    """A duration, or options with `by`, warnings, a calendar and pauses of its own."""
     duration = st.sampled_from(DURATIONS)
     if draw(st.booleans()):
         return draw(duration)
@@ -188,6 +127,10 @@ def targets(draw: Draw) -> Any:
             del options["within"]
     if draw(st.booleans()):
         options["warn_at"] = draw(st.lists(st.sampled_from(WARNINGS), min_size=1, max_size=3, unique=True))
+    if draw(st.integers(0, 5)) == 0:
+        options["calendar"] = draw(calendar_choices(calendar_names))
+    if draw(st.integers(0, 5)) == 0:
+        options["pause_when"] = draw(st.sampled_from(({}, *PAUSES)))
     return options
 
 
@@ -203,7 +146,7 @@ OPTIONS: Final[tuple[Document, ...]] = (
 
 
 @st.composite
-def policies(draw: Draw, kind: str, number: int, calendar_names: Sequence[str]) -> Document:
+def policies(draw: Draw, kind: str, number: int, calendar_names: Sequence[str], around: date) -> Document:
     """One policy of a kind; the first one is wide, so that most items have clocks."""
     wanted = draw(st.sampled_from(CONDITIONS)) if number else {}
     metrics = draw(
@@ -212,9 +155,13 @@ def policies(draw: Draw, kind: str, number: int, calendar_names: Sequence[str]) 
     document: Document = {
         "name": f"{kind}-{number}",
         "applies_to": wanted if draw(st.integers(0, 3)) == 0 else {"kind": kind, **wanted},
-        "calendar": draw(st.sampled_from(calendar_names)),
-        "targets": {metric: draw(targets()) for metric in metrics},
+        "calendar": draw(calendar_choices(calendar_names)),
+        "targets": {metric: draw(targets(calendar_names)) for metric in metrics},
     }
+    if number and draw(st.integers(0, 4)) == 0:
+        document["when"] = draw(st.sampled_from(sorted(EXPRESSIONS)))
+    if draw(st.integers(0, 4)) == 0:
+        document["valid"] = draw(validities(around))
     if draw(st.integers(0, 2)):
         document["pause_when"] = draw(st.sampled_from(PAUSES))
     return {**document, **draw(st.sampled_from(OPTIONS)), **draw(st.sampled_from(OPTIONS))}
@@ -263,12 +210,16 @@ def cases(draw: Draw) -> Case:
     zone, day = draw(st.sampled_from(PLACES))
     kinds = draw(st.sampled_from((("ticket",), ("ticket",), ("chat",), ("call",), ("ticket", "call"))))
     calendar_names = ("c0", "c1", "c2")[: draw(st.integers(1, 3))]
-    document = {
-        "calendars": {name: draw(calendars(zone if n < 2 else "UTC", day)) for n, name in enumerate(calendar_names)},
+    document: Document = {
+        "calendars": draw(families(calendar_names, zone, day)),
         "policies": [
-            draw(policies(kind, number, calendar_names)) for kind in kinds for number in range(draw(st.integers(1, 4)))
+            draw(policies(kind, number, calendar_names, day))
+            for kind in kinds
+            for number in range(draw(st.integers(1, 4)))
         ],
     }
+    if draw(st.integers(0, 2)) == 0:
+        document["exclusions"] = [draw(exclusions(number, day)) for number in range(draw(st.integers(1, 2)))]
     start = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=draw(st.integers(-48, 24)))
     events: list[Document] = []
     for kind in kinds:

@@ -9,7 +9,8 @@ from tests.oracle.effort import effort
 from tests.oracle.events import instant
 from tests.oracle.readers import held_true, what_was
 from tests.oracle.rows import by_clock_and_time, facts
-from tests.oracle.strategies import Case, Document, cases, late_cases
+from tests.oracle.strategies import Case, cases, late_cases
+from tests.oracle.strategies_calendars import Document
 
 _TOLD = ("item", "metric", "cycle", "what", "at", "warning")
 

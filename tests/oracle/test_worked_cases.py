@@ -29,7 +29,7 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
 
 def test_hours_are_as_worked_out() -> None:
     calendars = json.loads((CASES / "hours.calendars.json").read_text())["calendars"]
-    answers = [answer(calendars[each["calendar"]], each) for each in lines("hours.questions.jsonl")]
+    answers = [answer(calendars, each) for each in lines("hours.questions.jsonl")]
     assert answers == [each["result"] for each in lines("hours.expected.jsonl")]
 
 
