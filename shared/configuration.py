@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared import failpoints
+from shared.dlq_limit import DlqLimit
 from shared.errors import Refused
 from shared.events import Kind, Topics
 from shared.kafka.connection import Connection
@@ -73,6 +74,20 @@ class CommonSettings(BaseSettings):
     upstream_topics: Annotated[tuple[Upstream, ...], NoDecode] = Field(
         (), description='Upstream topics: `topic:format,…`, or JSON `[{"topic", "format", "kinds", "tenant"}]`.'
     )
+    dlq_in_a_row: int = Field(
+        1_000,
+        ge=0,
+        description="After how many unusable records of a topic in a row its reader stops, with status 3; 0 for never.",
+    )
+    dlq_share: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="It also stops when a larger share than this of its last records is unusable; 1 for never.",
+    )
+    dlq_window_records: int = Field(
+        10_000, ge=100, le=10_000_000, description="Of how many records the share is, counted from an unusable one on."
+    )
 
     @field_validator("upstream_topics", mode="before")
     @classmethod
@@ -119,6 +134,11 @@ class CommonSettings(BaseSettings):
     def upstream(self) -> tuple[Upstream, ...]:
         """Every topic that ingest reads: the upstream systems', and the one that HTTP events are written to."""
         return (*self.upstream_topics, Upstream(topic=self.topics.intake, trust_tenant=True))
+
+    @property
+    def dlq_limit(self) -> DlqLimit:
+        """How many records of a topic may be unusable."""
+        return DlqLimit(self.dlq_in_a_row, self.dlq_share, self.dlq_window_records)
 
     @property
     def connection(self) -> Connection:

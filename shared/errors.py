@@ -5,7 +5,8 @@
     ├── BadDocument   refuse it: a file of the user's, with every problem in it
     ├── Unavailable   try again later: a broker, database or receiver did not answer
     ├── Refused       stop: the other side said no and would say no again
-    │   └── TooLarge  to this one record; others may pass
+    │   ├── TooLarge  to this one record; others may pass
+    │   └── TooManyDeadLetters  what is read cannot be used, so reading on would lose it
     └── Fenced        let go: another process owns this partition now
 
 Everything else is a bug and crashes the process.
@@ -72,6 +73,10 @@ class Refused(PlazoError):
 
 class TooLarge(Refused):
     """One record is larger than the other side takes."""
+
+
+class TooManyDeadLetters(Refused):
+    """So much of a stream cannot be used that the stream is wrong, or its reader; a person has to look."""
 
 
 class Fenced(PlazoError):

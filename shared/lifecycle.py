@@ -20,7 +20,7 @@ import structlog
 import uvloop
 from watchfiles import awatch
 
-from shared.errors import BadDocument, PlazoError
+from shared.errors import BadDocument, PlazoError, TooManyDeadLetters
 from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> int:
 
     Returns:
         The exit status: 0 after a clean stop; after an expected error, told on standard error, 2 where it names
-        mistakes in a file of the user's, else 1.
+        mistakes in a file of the user's, 3 where too much of what is read cannot be used, else 1.
     """
 
     async def guarded() -> int:
@@ -63,12 +63,18 @@ def run(main: Callable[[Signals], Coroutine[Any, Any, None]]) -> int:
             await main(signals)
         except* PlazoError as group:
             errors = leaves(group)
-            status = 2 if any(isinstance(error, BadDocument) for error in errors) else 1
+            status = max(_status(error) for error in errors)
             for error in errors:
                 print(error if isinstance(error, BadDocument) else f"plazo: {error}", file=sys.stderr)
         return status
 
     return uvloop.run(guarded())
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, TooManyDeadLetters):
+        return 3
+    return 2 if isinstance(error, BadDocument) else 1
 
 
 def leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:

@@ -91,6 +91,9 @@ class Metrics:
         self.reload_ok = self._gauge(
             "sla_config_last_reload_successful", "0 when the last change of a file was refused.", "file"
         )
+        self.dlq_limit_used = self._gauge(
+            "sla_dlq_limit_used", "How near a stage is to stopping for too many dead letters: at 1 it stops.", "stage"
+        )
         self.heartbeat = self._gauge("sla_heartbeat_timestamp_seconds", "When a stage last did something.", "stage")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -13,7 +13,8 @@ from services.ingest.normalize import PART_HEADERS, Origin, Unusable, normalize
 from services.ingest.statuses import NO_STATUSES, StatusTable
 from shared.cloudevents import encode_record
 from shared.deadletters import Part, dead_letter
-from shared.errors import BadRecord
+from shared.dlq_limit import USUAL, DlqMeter, Found, Standing
+from shared.errors import BadRecord, TooManyDeadLetters
 from shared.events import SECOND, Event, Instant, Span, Topics
 from shared.failpoints import failpoint
 from shared.kafka.connection import Outgoing, Record
@@ -61,6 +62,7 @@ class Ingest:
     now: Callable[[], Instant]
     statuses: StatusTable = NO_STATUSES
     told: set[tuple[str, str]] = field(default_factory=set)  # (source, status) that the log has named
+    meter: DlqMeter = field(default_factory=lambda: DlqMeter(USUAL))
 
     async def on_batch(self, records: Sequence[Record]) -> None:
         """Forward the events of *records*, in their order, and put what cannot be used on the dead letters.
@@ -70,14 +72,17 @@ class Ingest:
 
         Raises:
             Unavailable: some may not have been written.
+            TooManyDeadLetters: none of its dead letters was written: the batch stays unread.
         """
         now = self.now()
         tally = _Tally()
         failpoint("before_produce")
         await self.writer.send(self.topics.events, self._forwarded(records, tally, latest=now + self.future_skew))
+        weighed = self._weighed(records, tally)
         if tally.refused:
             await self.writer.send(self.topics.deadletters, [_letter(record, why) for _, record, why in tally.refused])
         failpoint("after_produce")
+        self.meter.keep(weighed)
         self._count(tally, now)
 
     def _forwarded(self, records: Sequence[Record], tally: _Tally, *, latest: Instant) -> Iterator[Outgoing]:
@@ -99,6 +104,16 @@ class Ingest:
                     self._note_unmapped(event, system, tally)
                 yield Outgoing(key, value, headers)
 
+    def _weighed(self, records: Sequence[Record], tally: _Tally) -> Mapping[str, Standing]:
+        if not tally.refused and not self.meter.suspects:
+            return {}
+        try:
+            return self.meter.weighed(_found(records, tally.refused))
+        except TooManyDeadLetters:
+            self.metrics.dlq_limit_used.labels(stage=STAGE).set(self.meter.used)
+            self._tell(tally, "too many records cannot be used")
+            raise
+
     def _note_unmapped(self, event: Event, system: str, tally: _Tally) -> None:
         tally.unmapped[system] += 1
         name = (event.source, str(event.attributes["status"]))
@@ -116,23 +131,31 @@ class Ingest:
             self.metrics.unmapped_statuses.labels(system=system).inc(count)
         for source, _, _ in tally.refused:
             self.metrics.ingest_events.labels(source=source, kind="unknown", outcome="dead_letter").inc()
+        for _, _, unusable in tally.refused:
+            self.metrics.dead_letters.labels(stage=STAGE, reason=unusable.error.reason).inc()
+        self.metrics.dlq_limit_used.labels(stage=STAGE).set(self.meter.used)
         self.metrics.heartbeat.labels(stage=STAGE).set(now / SECOND)
-        self._tell(tally)
+        if tally.refused:
+            self._tell(tally, "records put on the dead letters")
 
-    def _tell(self, tally: _Tally) -> None:
-        if not tally.refused:
-            return
-        reasons = Counter(unusable.error.reason for _, _, unusable in tally.refused)
-        for reason, count in reasons.items():
-            self.metrics.dead_letters.labels(stage=STAGE, reason=reason).inc(count)
+    def _tell(self, tally: _Tally, what: str) -> None:
         _, record, unusable = tally.refused[0]
         log.warning(
-            "records put on the dead letters",
-            reasons=dict(reasons),
+            what,
+            reasons=dict(Counter(unusable.error.reason for _, _, unusable in tally.refused)),
             first=f"{record.topic}/{record.partition}@{record.offset}",
             field=unusable.error.field,
             error=str(unusable.error),
         )
+
+
+def _found(records: Sequence[Record], refused: Sequence[tuple[str, Record, Unusable]]) -> list[Found]:
+    # Of a record with several events, one that can be used is enough.
+    parts: defaultdict[int, set[int | None]] = defaultdict(set)
+    for _, record, unusable in refused:
+        parts[id(record)].add(unusable.position)
+    lost = {id(record) for _, record, unusable in refused if len(parts[id(record)]) == unusable.of}
+    return [Found(record.topic, id(record) not in lost) for record in records]
 
 
 def _letter(record: Record, unusable: Unusable) -> Outgoing:

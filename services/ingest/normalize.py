@@ -36,6 +36,7 @@ class Unusable(NamedTuple):
     error: BadRecord
     part: bytes | None = None  # None: all of the record
     position: int | None = None  # which part, from 0
+    of: int = 1  # of how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,10 @@ def normalize(headers: Headers, value: bytes | None, origin: Origin, *, latest: 
     found: list[Event | Unusable] = []
     for position, part in enumerate(parts):
         read = _read(source, PART_HEADERS, part, origin=origin, latest=latest)
-        found += [one._replace(part=part, position=position) if isinstance(one, Unusable) else one for one in read]
+        found += [
+            one._replace(part=part, position=position, of=len(parts)) if isinstance(one, Unusable) else one
+            for one in read
+        ]
     return found
 
 

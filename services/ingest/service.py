@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from services.ingest.api import Door, router
 from services.ingest.handlers import Ingest
 from services.ingest.settings import Settings
+from shared.dlq_limit import DlqMeter
 from shared.events import SECOND, Instant
 from shared.kafka.loop import Subscription, consume
 from shared.kafka.offsets import Offsets
@@ -37,8 +38,16 @@ class IngestService:
         # Each with a session of its own: a failure on one must not end what the other has under way.
         self._forwarding = Producer(settings.connection, "ingest")
         self._taking = Producer(settings.connection, "ingest-http")
+        self._meter = DlqMeter(settings.dlq_limit)
         self._ingest = Ingest(
-            self._forwarding, settings.topics, origins, skew, metrics, now, statuses=settings.status_table()
+            self._forwarding,
+            settings.topics,
+            origins,
+            skew,
+            metrics,
+            now,
+            statuses=settings.status_table(),
+            meter=self._meter,
         )
         intake = settings.topics.intake
         self._door = Door(
@@ -80,6 +89,8 @@ class IngestService:
 
     async def ready(self) -> str | None:
         """What keeps ingest from its work, or None."""
+        if self._meter.stopped is not None:
+            return self._meter.stopped
         if not self._joined.is_set():
             return f"has not joined group {self._subscription.group} yet"
         return await self._offsets.trouble(self._needed)

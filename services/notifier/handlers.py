@@ -16,6 +16,7 @@ from services.notifier.retry import Finished, Verdict, judge
 from services.notifier.routing import Routes, route
 from shared.breach_records import PublishedRecord, decode_published
 from shared.deadletters import dead_letter
+from shared.dlq_limit import DlqMeter, Found, Standing
 from shared.errors import BadRecord, Unavailable
 from shared.events import SECOND, Instant, Span, rfc3339
 from shared.failpoints import failpoint
@@ -24,6 +25,7 @@ from shared.lifecycle import every
 from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
+STAGE: Final = "notifier"
 AWAY_S: Final = 1.0  # between two tries to reach the database
 SOON_S: Final = 0.05  # the least that a round sleeps, unless it is woken
 LONGEST_REST: Final[Span] = 3600 * SECOND  # whoever asks for more is asked again after an hour
@@ -73,48 +75,72 @@ class Surroundings:
     on_delivered: OnDelivered = field(default=lambda _delivery, _outcome: None)
 
 
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """Where dead letters go, and how many of them are borne."""
+
+    bury: Bury
+    meter: DlqMeter
+
+
 class Inbox:
-    """Takes breaches from the topic; *wake* is set when some are new, and *bury* keeps what cannot be read."""
+    """Takes breaches from the topic; *wake* is set when some are new, and *grave* keeps what cannot be read."""
 
     def __init__(
-        self, store: Store, board: Switchboard, around: Surroundings, *, wake: asyncio.Event, bury: Bury
+        self, store: Store, board: Switchboard, around: Surroundings, *, wake: asyncio.Event, grave: Grave
     ) -> None:
         self._store = store
         self._board = board
         self._around = around
         self._wake = wake
-        self._bury = bury
+        self._grave = grave
 
     async def on_breach(self, records: Sequence[Record]) -> None:
         """Decode *records*, choose who hears of each, and remember that in one transaction.
 
         Raises:
             Unavailable: nothing was stored, or its outcome is not known; the same records may be handled again.
+            TooManyDeadLetters: nothing was stored or buried: the records stay unread.
         """
         found, dead = self._sorted(records)
         now = self._around.now()
+        weighed = self._weighed(records, dead)
         if dead:
-            await self._bury(dead)
-        failpoint("before_commit")
+            await self._grave.bury([dead_letter(record, error, stage=STAGE) for record, error in dead])
         fresh = await self._store.remember([(each, route(self._board.routes, each)) for each in found], now)
-        failpoint("after_commit")
-        self._around.metrics.heartbeat.labels(stage="notifier").set(now / SECOND)
+        self._grave.meter.keep(weighed)
+        self._count(dead, now)
         log.debug("records remembered", records=len(records), new=fresh)
         if fresh:
             self._wake.set()
 
-    def _sorted(self, records: Sequence[Record]) -> tuple[list[PublishedRecord], list[Outgoing]]:
+    def _sorted(self, records: Sequence[Record]) -> tuple[list[PublishedRecord], list[tuple[Record, BadRecord]]]:
         found: list[PublishedRecord] = []
-        dead: list[Outgoing] = []
+        dead: list[tuple[Record, BadRecord]] = []
         for record in records:
             try:
                 found.append(decode_published(record.headers, record.value))
             except BadRecord as exc:
-                dead.append(dead_letter(record, exc, stage="notifier"))
-                self._around.metrics.dead_letters.labels(stage="notifier", reason=exc.reason).inc()
+                dead.append((record, exc))
                 place = f"{record.topic}/{record.partition}/{record.offset}"
                 log.warning("a record cannot be read", place=place, reason=exc.reason, error=str(exc))
         return found, dead
+
+    def _weighed(self, records: Sequence[Record], dead: Sequence[tuple[Record, BadRecord]]) -> Mapping[str, Standing]:
+        if not dead and not self._grave.meter.suspects:
+            return {}
+        lost = {id(record) for record, _ in dead}
+        try:
+            return self._grave.meter.weighed(Found(record.topic, id(record) not in lost) for record in records)
+        finally:
+            self._around.metrics.dlq_limit_used.labels(stage=STAGE).set(self._grave.meter.used)
+
+    def _count(self, dead: Sequence[tuple[Record, BadRecord]], now: Instant) -> None:
+        metrics = self._around.metrics
+        for _, error in dead:
+            metrics.dead_letters.labels(stage=STAGE, reason=error.reason).inc()
+        metrics.dlq_limit_used.labels(stage=STAGE).set(self._grave.meter.used)
+        metrics.heartbeat.labels(stage=STAGE).set(now / SECOND)
 
 
 class Courier:

@@ -14,11 +14,12 @@ from services.notifier import routes_file
 from services.notifier.api import router
 from services.notifier.channels import webhook
 from services.notifier.channels.catalogue import Outside, open_channels
-from services.notifier.handlers import Courier, Inbox, OnDelivered, Surroundings, Switchboard
+from services.notifier.handlers import Courier, Grave, Inbox, OnDelivered, Surroundings, Switchboard
 from services.notifier.retry import SCHEDULE
 from services.notifier.settings import Settings
 from services.notifier.store import Store
 from shared.db import Database
+from shared.dlq_limit import DlqMeter
 from shared.errors import PlazoError, Refused, Unavailable
 from shared.events import SECOND, Instant, Span
 from shared.kafka.connection import Outgoing
@@ -60,6 +61,7 @@ class NotifierService:
         self._client = webhook.client()
         self._joined = asyncio.Event()
         self._wake = asyncio.Event()
+        self._meter = DlqMeter(settings.dlq_limit)
         self._board: Switchboard | None = None
 
     def router(self) -> APIRouter:
@@ -89,7 +91,7 @@ class NotifierService:
             lease=round(settings.notifier_claim_s * SECOND),
             on_delivered=self._world.on_delivered,
         )
-        inbox = Inbox(self._store, board, around, wake=self._wake, bury=self._bury)
+        inbox = Inbox(self._store, board, around, wake=self._wake, grave=Grave(self._bury, self._meter))
         courier = Courier(self._store, board, around, wake=self._wake)
         subscription = Subscription(
             (settings.topics.breaches,), settings.notifier_group, settings.notifier_batch_records
@@ -111,6 +113,8 @@ class NotifierService:
 
     async def ready(self) -> str | None:
         """None when breaches are read, remembered and routed; else what is missing."""
+        if self._meter.stopped is not None:
+            return self._meter.stopped
         if self._board is None:
             return "the routes are not loaded"
         if not self._joined.is_set():

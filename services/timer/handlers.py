@@ -15,11 +15,12 @@ from services.timer.evidence import Evidence
 from services.timer.histories import Items, held_of, known_events
 from services.timer.holdings import Deadline, Held, Holding, Holdings, fingerprint
 from services.timer.ledger import Firing
+from services.timer.refusals import Refusals
 from services.timer.rulebook import Rulebook
 from services.timer.scrubbing import bare, is_repeat, is_too_late, scrubbed
 from services.timer.telling import Teller
 from services.timer.write_set import WriteSet
-from shared.deadletters import dead_letter
+from shared.dlq_limit import USUAL, DlqLimit
 from shared.errors import BadRecord
 from shared.events import DELETIONS, SECOND, Event, Instant, Topics
 from shared.kafka.connection import Record
@@ -58,6 +59,7 @@ class Timer:
         now: Callable[[], Instant],
         metrics: Metrics,
         keep_items: int,
+        limit: DlqLimit = USUAL,
     ) -> None:
         self._holdings = holdings
         self._items = items
@@ -70,6 +72,8 @@ class Timer:
         self._keep_items = keep_items
         self._teller = Teller(holdings, metrics, rulebook=rulebook, now=now)
         self._draft = Draft(topics.breaches)
+        self.refusals = Refusals(topics.deadletters, limit, metrics, draft=lambda: self._draft)
+        self._bury = self.refusals.bury
         self._late: dict[Holding, list[Arrival]] = {}  # events of the open write set that came out of order, or again
 
     @property
@@ -78,7 +82,11 @@ class Timer:
         return self._draft.size
 
     async def on_batch(self, holding: Holding, records: Sequence[Record]) -> None:
-        """Fold records of one partition, in order, into the open write set."""
+        """Fold records of one partition, in order, into the open write set.
+
+        Raises:
+            TooManyDeadLetters: the write set must not be closed any more.
+        """
         begun = self._now()
         arrivals = [arrival for record in records if (arrival := self._decoded(holding, record)) is not None]
         begun = self._took("decode", begun)
@@ -89,6 +97,7 @@ class Timer:
         for arrival in arrivals:
             (fresh if self._fold(holding, arrival) else late).append(arrival)
         self._draft.hear(holding, fresh, begun)
+        self.refusals.weigh(records, but=[arrival.record for arrival in late])
         self._took("fold", begun)
         if late:
             self._late.setdefault(holding, []).extend(late)
@@ -173,6 +182,7 @@ class Timer:
         for holding, arrivals in late.items():
             for arrival in arrivals:
                 self._fold_again(holding, arrival, known[holding.partition, arrival.event.item])
+        self.refusals.weigh([arrival.record for arrivals in late.values() for arrival in arrivals])
         self._took("fold_late", begun)
 
     def _fold_again(self, holding: Holding, arrival: Arrival, known: list[Event]) -> None:
@@ -203,6 +213,7 @@ class Timer:
         self._draft.touch(holding, held)
         was_deleted = held.state.deleted is not None
         if held.quarantined:
+            self.refusals.follows(arrival.record)
             self._set_aside(holding, held, arrival, "an earlier event of the item failed")
             return
         try:
@@ -272,8 +283,6 @@ class Timer:
                 log.exception("folding failed, the item is quarantined", item=held.key)
                 held.quarantined = True
 
-    # --- what both need ---
-
     def _took(self, stage: str, begun: Instant) -> Instant:
         """Note the time of a stage of a batch; the present instant, at which the next stage begins."""
         now = self._now()
@@ -288,9 +297,3 @@ class Timer:
         if missing:
             for row in await self._items.items(missing):
                 holding.use(held_of(row))
-
-    def _bury(self, holding: Holding, record: Record, error: BadRecord) -> None:
-        letter = dead_letter(record, error, stage="timer")
-        key = letter.key or f"{record.topic}/{record.partition}".encode()
-        self._draft.send(holding, self._topics.deadletters, key, letter.headers, letter.value)
-        self._metrics.dead_letters.labels(stage="timer", reason=error.reason).inc()

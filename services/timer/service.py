@@ -14,6 +14,7 @@ from services.timer.api import router
 from services.timer.completeness import Completeness
 from services.timer.evidence import Gate
 from services.timer.feed import Feed
+from services.timer.frozen_count import FrozenCount
 from services.timer.handlers import Timer
 from services.timer.holdings import KINDS, Holdings
 from services.timer.lane import Lane
@@ -33,7 +34,7 @@ from services.timer.turns import Turns
 from services.timer.watch import Watch
 from services.timer.write_set import WriteSet
 from shared.db import Database
-from shared.errors import PlazoError, Refused, Unavailable
+from shared.errors import PlazoError, Unavailable
 from shared.events import SECOND
 from shared.failpoints import failpoint
 from shared.kafka.connection import Place
@@ -46,7 +47,6 @@ from shared.metrics import Metrics
 log = structlog.get_logger(__name__)
 POLL_MS = 100
 POLL_RECORDS = 10_000
-CHECK_S = 30.0
 
 
 class TimerService:
@@ -64,6 +64,7 @@ class TimerService:
         self._feeder = Producer(settings.connection, "timer-clocks")
         self._reader = Reader(settings.connection, settings.topics.events, "timer")
         self._offsets = Offsets(settings.connection, "timer-evidence")
+        self._frozen_count = FrozenCount(self._offsets, self._leases, settings.topics.events)
         self._holdings = Holdings()
         self._published: dict[tuple[int, int], int] = {}  # (partition, epoch) -> outbox position
         self._leaving = asyncio.Event()  # once it is set, nobody waits for a database that is away
@@ -88,6 +89,7 @@ class TimerService:
             now=self._time.now,
             metrics=self._metrics,
             keep_items=self._settings.keep_items,
+            limit=self._settings.dlq_limit,
         )
         self._turns = Turns(self._timer, self._holdings, lambda: self._lane.idle)
 
@@ -159,34 +161,11 @@ class TimerService:
         await self._time.round()
         topics = self._settings.topics
         await self._offsets.require([topics.events, topics.breaches, topics.deadletters])
-        await self._check_topics()
+        await self._frozen_count.check()
         await self._policies.start()
         await self._producer.start()
         await self._feeder.start()
         await self._reader.start()
-
-    async def _check_topics(self) -> float:
-        """Refuse to work on a topic whose keys have moved; the seconds until the next look.
-
-        Raises:
-            Refused: the events topic has another number of partitions than before.
-        """
-        topic = self._settings.topics.events
-        there = await self._offsets.partitions(topic)
-        frozen = await self._leases.install(there) if there else 0  # a topic that is gone has moved no keys
-        if there != frozen:
-            raise Refused(
-                f"{topic} has {there} partitions, and this installation was set up with {frozen}:"
-                " changing the number moves items, so it must not"
-            )
-        return CHECK_S
-
-    async def _watch_topics(self) -> float:
-        try:
-            return await self._check_topics()
-        except Unavailable as exc:
-            log.warning("the topics were not checked", error=str(exc))
-            return CHECK_S
 
     async def run(self, signals: Signals) -> None:
         """Do the timer's work until it is told to stop; then finish what is under way and give the leases back."""
@@ -210,7 +189,7 @@ class TimerService:
                     unless(stop, every(self._report.round, stop)),
                     unless(stop, every(partial(self._sources.round, stop), stop)),
                     unless(stop, every(self._show_offsets, stop)),
-                    unless(stop, every(self._watch_topics, stop)),
+                    unless(stop, every(self._frozen_count.round, stop)),
                     reload_on_change(self._settings.policies, self._policies.reload, signals, metrics=self._metrics),
                     *(every(partial(watch.round, stop), stop) for watch in self._watches),
                 )
@@ -240,6 +219,8 @@ class TimerService:
 
     async def ready(self) -> str | None:
         """What keeps the timer from its work, or None."""
+        if self._timer.refusals.stopped is not None:
+            return self._timer.refusals.stopped
         if not self._ownership.epochs:
             return "owns no partition yet"
         try:

@@ -11,12 +11,13 @@ from uuid import UUID
 import pytest
 
 from services.notifier.delivery import Alert, Channel, ChannelName, Delivery, Outcome
-from services.notifier.handlers import Courier, Inbox, Surroundings, Switchboard
+from services.notifier.handlers import Courier, Grave, Inbox, Surroundings, Switchboard
 from services.notifier.receivers import Console, Receiver
 from services.notifier.retry import Finished
 from services.notifier.routing import Route, Routes
 from shared.breach_records import PublishedRecord
-from shared.errors import Unavailable
+from shared.dlq_limit import USUAL, DlqLimit, DlqMeter
+from shared.errors import TooManyDeadLetters, Unavailable
 from shared.events import Instant, Span
 from shared.kafka.connection import Outgoing
 from shared.metrics import Metrics
@@ -153,11 +154,11 @@ class Read:
     timestamp: int = 0
 
 
-def inbox(shelf: Shelf, buried: list[Outgoing], wake: asyncio.Event) -> Inbox:
+def inbox(shelf: Shelf, buried: list[Outgoing], wake: asyncio.Event, limit: DlqLimit = USUAL) -> Inbox:
     async def bury(letters: Sequence[Outgoing]) -> None:
         buried.extend(letters)
 
-    return Inbox(shelf, Switchboard(ROUTES, {}), around(), wake=wake, bury=bury)
+    return Inbox(shelf, Switchboard(ROUTES, {}), around(), wake=wake, grave=Grave(bury, DlqMeter(limit)))
 
 
 async def test_breaches_are_remembered_with_their_alerts_and_wake_the_courier() -> None:
@@ -177,6 +178,25 @@ async def test_a_record_that_cannot_be_read_is_kept_with_its_place_and_reason() 
         b"notifier",
         b"7",
     )
+
+
+async def test_a_batch_that_is_all_bad_stays_unread_and_says_why() -> None:
+    buried: list[Outgoing] = []
+    shelf = Shelf()
+    with pytest.raises(TooManyDeadLetters, match=r"3 records of sla\.breaches\.v1 in a row"):
+        await inbox(shelf, buried, asyncio.Event(), DlqLimit(in_a_row=3)).on_breach([Read(b"{", [])] * 3)
+    assert (buried, shelf.remembered) == ([], [])
+
+
+async def test_a_batch_that_is_handled_again_counts_once() -> None:
+    _, value, headers = breach_record(breach())
+    shelf = Shelf(away=5)
+    reading = inbox(shelf, [], asyncio.Event(), DlqLimit(in_a_row=3))
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await reading.on_breach([Read(value, headers), Read(b"{", [])])
+    await reading.on_breach([Read(value, headers), Read(b"{", [])])
+    assert len(shelf.remembered) == 1
 
 
 async def test_a_database_that_is_away_lets_the_batch_wait() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ from services.ingest.handlers import Ingest
 from services.ingest.normalize import Origin
 from services.ingest.status_file import built_in
 from shared.cloudevents import Tenancy, decode_record
-from shared.errors import Unavailable
+from shared.dlq_limit import DlqLimit, DlqMeter
+from shared.errors import TooManyDeadLetters, Unavailable
 from shared.events import SECOND, Topics, parse_instant
 from shared.kafka.connection import MAX_RECORD_BYTES, Outgoing
 from shared.metrics import Metrics
@@ -187,3 +189,46 @@ async def test_status_names_are_forwarded_as_categories_and_unknown_ones_are_cou
     assert value_of(metrics, "sla_ingest_unmapped_statuses_total", system="other") == 2
     named = [(line["source"], line["status"]) for line in logged if "status" in line]
     assert named == [("/zendesk", "strange"), ("/mine", "strange")]  # each once
+
+
+def limited(ingest: Ingest, in_a_row: int) -> Ingest:
+    return replace(ingest, meter=DlqMeter(DlqLimit(in_a_row=in_a_row)))
+
+
+async def test_a_batch_that_is_all_bad_is_left_unread(ingest: Ingest, producer: FakeProducer, metrics: Metrics) -> None:
+    ingest = limited(ingest, 3)
+    with structlog.testing.capture_logs() as logs, pytest.raises(TooManyDeadLetters, match="3 records of tickets"):
+        await ingest.on_batch([FakeRecord(b"x", offset=n) for n in range(7)])
+    assert producer.on(TOPICS.deadletters) == []
+    assert ingest.meter.stopped is not None
+    assert value_of(metrics, "sla_dlq_limit_used", stage="ingest") == 1
+    assert logs[-1]["first"] == "tickets/0@0"
+
+
+async def test_a_mixed_stream_goes_on(ingest: Ingest, producer: FakeProducer, metrics: Metrics) -> None:
+    ingest = limited(ingest, 3)
+    for _ in range(5):
+        await ingest.on_batch([FakeRecord(b"x"), FakeRecord(event()), FakeRecord(b"x")])
+    assert len(producer.on(TOPICS.deadletters)) == 10
+    assert value_of(metrics, "sla_dlq_limit_used", stage="ingest") == pytest.approx(1 / 3)
+
+
+async def test_a_batch_of_events_is_bad_only_where_none_of_them_can_be_used(ingest: Ingest) -> None:
+    kept = ("content-type", b"application/cloudevents-batch+json")
+    mixed = FakeRecord(b"[" + event(1) + b"," + event(2, type="x") + b"]", [kept])
+    bad = FakeRecord(b"[" + event(2, type="x") + b"," + event(3, type="x") + b"]", [kept])
+    ingest = limited(ingest, 2)
+    await ingest.on_batch([mixed, mixed, bad, mixed])
+    with pytest.raises(TooManyDeadLetters):
+        await ingest.on_batch([bad, bad])
+
+
+async def test_dead_letters_that_cannot_be_written_yet_count_once(ingest: Ingest, producer: FakeProducer) -> None:
+    ingest = limited(ingest, 2)
+    producer.away.add(TOPICS.deadletters)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await ingest.on_batch([FakeRecord(b"x")])
+    producer.away.clear()
+    await ingest.on_batch([FakeRecord(b"x")])
+    assert ingest.meter.used == 0.5

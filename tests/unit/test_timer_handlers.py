@@ -20,6 +20,8 @@ from services.timer.holdings import Deadline, Held, Holding, Holdings, open_cloc
 from services.timer.item import ItemState
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import WriteSet, unpack_headers
+from shared.dlq_limit import USUAL, DlqLimit
+from shared.errors import TooManyDeadLetters
 from shared.events import BreachEvent, Event, Topics
 from shared.kafka.connection import Record
 from shared.metrics import Metrics
@@ -44,7 +46,9 @@ ITEM = "default/ticket/1"
 class Desk:
     """A timer with its database; what it hands to the lane is committed when the test says so."""
 
-    def __init__(self, rules: Rulebook = RULES, *, keep_items: int = 1_000, complete: bool = True) -> None:
+    def __init__(
+        self, rules: Rulebook = RULES, *, keep_items: int = 1_000, complete: bool = True, limit: DlqLimit = USUAL
+    ) -> None:
         self.time = Time(at("+1 00:00"))
         self.tables = Tables(self.time, 2)
         self.store = FakeStore(self.tables)
@@ -67,6 +71,7 @@ class Desk:
             now=self.time,
             metrics=Metrics("test", "test"),
             keep_items=keep_items,
+            limit=limit,
         )
         self.offset = 0
         self.arrived_ms = 1_767_600_000_500
@@ -280,6 +285,14 @@ async def test_an_item_that_cannot_be_folded_is_quarantined_and_the_others_go_on
     assert desk.history() == ["001", "004"]
     assert desk.published() == ["dead letter quarantined"] * 2
     assert not desk.stored("default/ticket/2").quarantined
+
+
+async def test_where_nothing_can_be_folded_the_timer_stops_and_writes_nothing() -> None:
+    desk = Desk(BrokenRules(RULES.versions), limit=DlqLimit(in_a_row=3))
+    with pytest.raises(TooManyDeadLetters, match="3 records"):
+        await desk.write(*(msgspec.structs.replace(created(number), subject=str(number)) for number in range(3)))
+    assert (desk.in_lane, desk.tables.items) == ([], {})
+    assert desk.timer.refusals.stopped is not None
 
 
 async def test_a_breach_of_a_quarantined_item_says_that_evidence_may_be_missing() -> None:
