@@ -29,6 +29,10 @@ class BusinessHours:
         self.spec = spec
         self.compiled = CompiledHours(spec)
         self._table = self.compiled.table(int)
+        # (opening, close, next opening, shift, business time at the close) around the instant that was asked for last.
+        # Events come roughly in the order of time, so that the next one mostly lies there too: to look here first
+        # takes 0.1 µs, and to bisect another 0.2.
+        self._spot: tuple[Instant, Instant, Instant, Span, Span] = (0, 0, 0, 0, 0)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, BusinessHours) and self.spec == other.spec)
@@ -46,14 +50,20 @@ class BusinessHours:
         """
         if span <= 0:
             return self.subtract(start, -span) if span else start
-        opens, closes, shifts, ends, totals, size, wide = self._table
-        place = bisect_right(opens, start)
-        if 0 < place < size:
-            goal = (start - shifts[place] if start < closes[place] else ends[place]) + span
-            place = bisect_left(totals, goal)
-            if place < size and not wide:
-                return goal + shifts[place]
-        return self._add_far(start, span)
+        opened, closed, reopened, shift, total = self._spot
+        if opened <= start < closed:
+            goal = start - shift + span
+            if goal <= total:
+                return goal + shift
+        elif closed <= start < reopened:
+            goal = total + span
+        elif self._spotted(start):
+            return self.add(start, span)
+        else:
+            return self._add_far(start, span)
+        _, _, shifts, _, totals, size, wide = self._table
+        place = bisect_left(totals, goal)
+        return goal + shifts[place] if place < size and not wide else self._add_far(start, span)
 
     def subtract(self, end: Instant, span: Span) -> Instant:
         """The latest instant from which on *span* of business time passes until *end*; *end* itself for 0.
@@ -74,11 +84,12 @@ class BusinessHours:
 
     def between(self, start: Instant, end: Instant) -> Span:
         """The business time from *start* to *end*; negative when *end* is the earlier one."""
-        opens, closes, shifts, ends, _, size, _ = self._table
-        first, last = bisect_right(opens, start), bisect_right(opens, end)
-        if 0 < first < size and 0 < last < size:
-            worked = end - shifts[last] if end < closes[last] else ends[last]
-            return worked - (start - shifts[first] if start < closes[first] else ends[first])
+        opened, closed, reopened, shift, total = self._spot
+        if opened <= end < closed:
+            return end - start if opened <= start < closed else end - shift - self._worked(start)
+        if closed <= end < reopened:
+            return total - self._worked(start)
+        self._spotted(end)
         return self._worked(end) - self._worked(start)
 
     def is_open(self, at: Instant) -> bool:
@@ -139,12 +150,24 @@ class BusinessHours:
 
     def _worked(self, at: Instant) -> Span:
         # The business time from the anchor to *at*.
-        self._reach(at)
         opens, closes, shifts, ends, totals, size, _ = self._table
         place = bisect_right(opens, at)
-        if place == size:
-            return totals[-1]
+        if not 0 < place < size:
+            self._reach(at)
+            opens, closes, shifts, ends, totals, size, _ = self._table
+            place = bisect_right(opens, at)
+            if place == size:
+                return totals[-1]
         return at - shifts[place] if place and at < closes[place] else ends[place]
+
+    def _spotted(self, at: Instant) -> bool:
+        # Whether *at* lies in what is compiled; it becomes the spot then.
+        opens, closes, shifts, ends, _, size, _ = self._table
+        place = bisect_right(opens, at)
+        if not 0 < place < size:
+            return False
+        self._spot = (opens[place - 1], closes[place], opens[place], shifts[place], ends[place])
+        return True
 
     def _add_far(self, start: Instant, span: Span) -> Instant:
         goal = self._worked(start) + span

@@ -120,7 +120,7 @@ def begin(cycle: Cycle, terms: Terms, number: int, hours: Hours) -> Clock:
         0,
         0,
         reach(hours, start, terms.target),
-        _warnings(terms, start, hours) if terms.warn_at else (),
+        _warnings(terms, start, hours) if terms.points else (),
         beside=policy.combine_all,
         grace=policy.grace,
     )
@@ -259,14 +259,11 @@ def _foreseen(clock: Clock, hours: NetHours) -> Clock:
 
 
 def _warnings(terms: Terms, start: Instant, hours: Hours) -> tuple[Pending, ...]:
-    # Those already past at the start are skipped except the latest, which then comes at the start itself.
-    points = sorted((warning.elapsed(terms.target), warning.label) for warning in terms.warn_at)
-    skipped = sum(elapsed < 0 for elapsed, _ in points)
     pending = []
-    for elapsed, label in points[max(skipped - 1, 0) :]:
-        at = reach(hours, start, max(elapsed, 0))
+    for elapsed, label in terms.points:
+        at = reach(hours, start, elapsed)
         if at is not None:
-            pending.append((at, max(elapsed, 0), label))
+            pending.append((at, elapsed, label))
     return tuple(pending)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.timer.business_hours import BusinessHours
@@ -38,6 +38,13 @@ class Terms:
     pause_when: Conditions  # while all of them match, the clock stands still; empty is never
     calendar: str
     hours: BusinessHours
+    points: tuple[tuple[Span, str], ...] = field(init=False)  # (elapsed, label) at which to warn, in order
+
+    def __post_init__(self) -> None:
+        # Of the points that lie before the start only the latest counts, at the start itself.
+        points = sorted((warning.elapsed(self.target), warning.label) for warning in self.warn_at)
+        skipped = max(sum(elapsed < 0 for elapsed, _ in points) - 1, 0)
+        object.__setattr__(self, "points", tuple((max(elapsed, 0), label) for elapsed, label in points[skipped:]))
 
     def __eq__(self, other: object) -> bool:
         if self is other:
