@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared import failpoints
@@ -23,6 +32,18 @@ from shared.kafka.connection import Connection
 from shared.logs import LogFormat
 
 Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def _certificates(file: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as exc:
+        raise ValueError(f"expected a file of certificates (PEM), got {file}: {exc.strerror}") from exc
+    return file
+
+
+Certificates = Annotated[Path, AfterValidator(_certificates)]
+"""A file of certificates (PEM); that it can be read is checked with the settings."""
 
 
 class Upstream(BaseModel):
@@ -63,7 +84,7 @@ class CommonSettings(BaseSettings):
     )
     kafka_sasl_username: str | None = Field(None, description="The user, with a SASL protocol.")
     kafka_sasl_password: SecretStr | None = Field(None, description="The password, with a SASL protocol.")
-    kafka_ca_file: Path | None = Field(None, description="Certificates that are trusted, with an SSL protocol.")
+    kafka_ca_file: Certificates | None = Field(None, description="Certificates that are trusted, with an SSL protocol.")
     topic_prefix: str = Field("", description="Put before the names of Plazo's own topics.")
     http_host: str = Field("127.0.0.1", description="The address that the HTTP side listens on.")
     http_port: int = Field(0, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names.")
@@ -104,15 +125,6 @@ class CommonSettings(BaseSettings):
     def _failpoint(cls, value: str) -> str:
         if value:
             failpoints.parse(value)
-        return value
-
-    @field_validator("kafka_ca_file")
-    @classmethod
-    def _certificates(cls, value: Path | None) -> Path | None:
-        try:
-            ssl.create_default_context(cafile=value)
-        except OSError as exc:
-            raise ValueError(f"expected a file of certificates (PEM), got {value}: {exc.strerror}") from exc
         return value
 
     @model_validator(mode="after")

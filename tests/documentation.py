@@ -79,7 +79,7 @@ def _type(name: str, field: FieldInfo) -> str:
     plain = _bare(field.annotation)
     if get_origin(plain) is Literal:
         return " or ".join(f"`{value}`" for value in get_args(plain))
-    if get_origin(plain) is tuple:
+    if get_origin(plain) in (tuple, frozenset):
         return "list"
     unit = next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), None)
     return (unit or _PLAIN[plain]) + _range(field)
@@ -108,7 +108,7 @@ def _default(field: FieldInfo) -> str:
         return "the host's name"
     if field.default is PydanticUndefined:
         return "**required**"
-    if field.default in ("", (), None):
+    if field.default in ("", (), frozenset(), None):
         return "none"
     return f"`{field.default}`"
 

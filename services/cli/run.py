@@ -17,6 +17,7 @@ from services.cli.running import FOLDER
 from shared.version import VERSION
 
 _LOCAL: Final = Path(__file__).resolve().parents[2] / "deploy" / "local"
+_OWN_MACHINE: Final = {"WEBHOOK_ALLOW": "127.0.0.0/8,::1,localhost"}  # who tries things out has receivers here
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +60,8 @@ def run(
     busy = not own if traffic is None else traffic
     chosen = policies or _LOCAL / ("demo_policies.yaml" if busy else "policies.yaml")
     typer.echo(_first_line(own))
-    environment = {**os.environ, "POLICIES": str(chosen), "NOTIFY_ROUTES": str(routes)}
+    own_machine = {} if "WEBHOOK_ALLOW_FILE" in os.environ else _OWN_MACHINE
+    environment = {**own_machine, **os.environ, "POLICIES": str(chosen), "NOTIFY_ROUTES": str(routes)}
     raise typer.Exit(_run(environment, port, folder, busy=busy))
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from services.notifier.delivery import ChannelName
+from services.notifier.reach import is_disguised
 
 LONGEST_TIMEOUT_S: Final = 60.0  # shorter than a claim lasts, so that no attempt outlives its claim
 _TIMEOUT: Final = re.compile(r"^(\d+(?:\.\d+)?) ?(ms|s|m)$")
@@ -72,6 +73,8 @@ class Webhook(Strict):
         parts = urlsplit(value)
         if parts.scheme not in ("https", "http") or not parts.hostname or any(c.isspace() for c in value):
             raise ValueError("expected a URL like https://example.com/hook")
+        if is_disguised(parts.hostname):
+            raise ValueError("expected a name or an address like 192.0.2.1 in the URL")
         return value
 
     @field_validator("secret")

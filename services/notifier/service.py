@@ -12,7 +12,7 @@ from fastapi import APIRouter
 
 from services.notifier import routes_file
 from services.notifier.api import router
-from services.notifier.channels import webhook
+from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, open_channels
 from services.notifier.handlers import Courier, Grave, Inbox, OnDelivered, Surroundings, Switchboard
 from services.notifier.retry import SCHEDULE
@@ -58,7 +58,7 @@ class NotifierService:
         self.database = Database(settings.database_url.get_secret_value(), size=CONNECTIONS)
         self._store = Store(self.database)
         self._producer = Producer(settings.connection, "notifier")
-        self._client = webhook.client()
+        self._client = guard.client(settings.reach, guard.trusting(settings.notifier_ca_file))
         self._joined = asyncio.Event()
         self._wake = asyncio.Event()
         self._meter = DlqMeter(settings.dlq_limit)
@@ -136,7 +136,8 @@ class NotifierService:
         for finding in routes_file.findings(routes):
             log.warning("routes", finding=str(finding))
         world = self._world
-        outside = Outside(world.environment, self._client, world.write, world.version)
+        tls = guard.trusting(self._settings.notifier_ca_file)
+        outside = Outside(world.environment, self._client, tls, world.write, world.version)
         return Switchboard(routes, open_channels(routes, outside))
 
     async def _reload(self) -> None:

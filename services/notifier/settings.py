@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
 
-from shared.configuration import CommonSettings
+from services.notifier.reach import Reach, allowed
+from shared.configuration import Certificates, CommonSettings
 
 
 class Settings(CommonSettings):
@@ -27,3 +30,31 @@ class Settings(CommonSettings):
         gt=0,
         description="How long breaches and their deliveries are kept, in days; longer than the breach topic.",
     )
+    webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Networks and hosts that webhooks may reach though they are internal, or over `http://`: "
+        "`10.1.0.0/16,hooks.internal`.",
+    )
+    webhook_ports: Annotated[frozenset[int], NoDecode] = Field(
+        frozenset(), description="The only ports that webhooks may reach: `443,8443`; every port without it."
+    )
+    notifier_ca_file: Certificates | None = Field(
+        None, description="Certificates (PEM) that are trusted beside the system's, of webhooks and mail servers."
+    )
+
+    @field_validator("webhook_allow", "webhook_ports", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _networks_and_hosts(cls, webhook_allow: tuple[str, ...]) -> tuple[str, ...]:
+        allowed(webhook_allow)
+        return webhook_allow
+
+    @property
+    def reach(self) -> Reach:
+        """Where webhooks may go."""
+        networks, hosts = allowed(self.webhook_allow)
+        return Reach(networks, hosts, self.webhook_ports)

@@ -13,11 +13,12 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from services.notifier.channels import webhook
+from services.notifier.channels import guard
 from services.notifier.channels.console import ConsoleChannel
 from services.notifier.channels.mail import Envelope, MailChannel
 from services.notifier.channels.webhook import Target, WebhookChannel
 from services.notifier.delivery import ANSWER_CHARACTERS, Channel, Delivery
+from services.notifier.reach import Reach, allowed
 from services.notifier.receivers import Email, Smtp
 from shared.events import SECOND, Instant
 from tests.factories import BREACH_ID, CLOCK_ID, breach, delivery
@@ -45,7 +46,7 @@ async def mail() -> AsyncIterator[MailReceiver]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    async with webhook.client() as opened:
+    async with guard.client(Reach(*allowed(["127.0.0.1"])), guard.trusting(None)) as opened:
         yield opened
 
 
@@ -58,7 +59,7 @@ def posting(
 def mailing(port: int, *, to: tuple[str, ...] = ("a@example.com",), **changes: object) -> MailChannel:
     smtp = Smtp(host="127.0.0.1", port=port, starttls=False)
     settings = Email.model_validate({"to": list(to), "from": "Plazo <plazo@example.com>", "smtp": smtp, **changes})
-    return MailChannel(Envelope(settings, None))
+    return MailChannel(Envelope(settings, None, guard.trusting(None)))
 
 
 # --- what all channels keep to
@@ -280,6 +281,6 @@ async def test_a_password_that_is_refused_can_be_put_right_and_is_not_kept(mail:
     smtp = Smtp(host="127.0.0.1", port=mail.port, starttls=False, username="plazo", password_env="P")
     settings = Email.model_validate({"to": "a@example.com", "from": "p@example.com", "smtp": smtp})
     sent: Delivery = delivery()
-    outcome = await MailChannel(Envelope(settings, "pa55word")).send(sent, now())
+    outcome = await MailChannel(Envelope(settings, "pa55word", guard.trusting(None))).send(sent, now())
     assert outcome.result == "retry"
     assert "pa55word" not in outcome.answer

@@ -71,6 +71,7 @@ class Plant:
             "HTTP_PORT": str(free_port()),
             "INSTANCE": name,
             "INGEST_SESSION_TIMEOUT_MS": "6000",
+            "WEBHOOK_ALLOW": "127.0.0.1",
             **self.extra,
         }
         return PlazoProcess([service], environment, self.folder / f"{name}.log")

@@ -64,6 +64,7 @@ class Installation:
             "TOPIC_PREFIX": self.prefix,
             "NOTIFIER_GROUP": f"{self.prefix}notifier",
             "HOOK_SECRET": SECRET,
+            "WEBHOOK_ALLOW": "127.0.0.1",
         }
 
     def route(self, *receivers: HttpReceiver, match: str = "{}", concurrency: int = 4) -> None:

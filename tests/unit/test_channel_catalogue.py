@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from services.notifier import routes_file
-from services.notifier.channels import webhook
+from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, open_channels
 from services.notifier.delivery import Channel
+from services.notifier.reach import Reach
 from shared.errors import BadDocument
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
@@ -21,8 +22,9 @@ MAIL = "email: {to: a@example.com, from: p@example.com, smtp: {host: h, username
 @pytest.fixture
 async def outside() -> AsyncIterator[Outside]:
     environment = {"HOOK": SECRET, "PASSWORD": "pa55word!", "SHORT": "whsec_c2hvcnQ=", "EMPTY": ""}
-    async with webhook.client() as client:
-        yield Outside(environment, client, lambda _line: None, "1")
+    tls = guard.trusting(None)
+    async with guard.client(Reach(), tls) as client:
+        yield Outside(environment, client, tls, lambda _line: None, "1")
 
 
 def opened(settings: str, outside: Outside) -> Channel:

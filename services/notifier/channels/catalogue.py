@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ class Outside:
 
     environment: Mapping[str, str]  # holds the secrets that `secret_env` and `password_env` name
     client: httpx2.AsyncClient
+    tls: ssl.SSLContext  # whose certificates mail servers are trusted by
     write: Callable[[str], None]  # a line of the console
     version: str
 
@@ -56,7 +58,7 @@ def _channel(receiver: Receiver, outside: Outside) -> Channel:
             target, outside.client, version=outside.version, concurrency=receiver.concurrency or POSTS
         )
     if receiver.email is not None:
-        envelope = Envelope(receiver.email, _password(receiver.email, outside.environment))
+        envelope = Envelope(receiver.email, _password(receiver.email, outside.environment), outside.tls)
         return MailChannel(envelope, concurrency=receiver.concurrency or MAILS)
     return ConsoleChannel(outside.write, concurrency=receiver.concurrency or LINES)
 

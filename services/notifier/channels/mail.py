@@ -11,6 +11,7 @@ What an answer means:
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -29,10 +30,11 @@ CONCURRENCY: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who writes to whom through which server, and the password for it."""
+    """Who writes to whom through which server, the password for it, and whose certificates are trusted."""
 
     settings: Email
     password: str | None
+    tls: ssl.SSLContext
 
 
 class MailChannel:
@@ -44,6 +46,7 @@ class MailChannel:
         self.concurrency = concurrency
         self._settings = envelope.settings
         self._password = envelope.password
+        self._tls = envelope.tls
 
     async def send(self, delivery: Delivery, now: Instant) -> Outcome:
         """Hand the mail to the server once; bounded in time."""
@@ -74,6 +77,7 @@ class MailChannel:
             password=self._password,
             use_tls=smtp.tls,
             start_tls=smtp.starttls and not smtp.tls,
+            tls_context=self._tls,
             timeout=self._settings.timeout,
         )
         left_out = "".join(f"; refused: {address} {answer.code}" for address, answer in refused.items())

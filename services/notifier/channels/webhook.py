@@ -4,13 +4,15 @@ What an answer means:
 
     2xx            delivered
     FINAL          refused: the receiver says of this very message that it will not take it (410: of any)
-    everything else, redirects too, and no answer: retried. Whatever is wrong with the place or the moment (a gone key,
-    a missing page, an overload) can be put right while the schedule runs. A redirect is never followed.
+    everything else, redirects too, and no answer: retried, and so is an address that may not be reached. Whatever is
+    wrong with the place or the moment (a gone key, a missing page, an overload) can be put right while the schedule
+    runs. A redirect is never followed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ import httpx2
 from standardwebhooks import Webhook as Signer
 
 from services.notifier import message
+from services.notifier.channels.guard import Forbidden
 from services.notifier.delivery import ChannelName, Delivery, Outcome, kept_answer
 from services.notifier.retry import retry_after
 from shared.events import SECOND, Instant, moment
@@ -61,7 +64,7 @@ class WebhookChannel:
         except TimeoutError:
             return Outcome("retry", f"no answer within {self._target.timeout_s:g} s")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
-            return Outcome("retry", self._clean(f"{type(exc).__name__}: {exc}"))
+            return Outcome("retry", self._clean(_trouble(exc)))
 
     async def _post(self, delivery: Delivery, now: Instant) -> Outcome:
         body = message.body(delivery.record)
@@ -94,15 +97,15 @@ class WebhookChannel:
         return kept_answer(text, self._secrets)
 
 
-def client() -> httpx2.AsyncClient:
-    """The client of all webhooks of a process; each receiver's own limit bounds how many connections it holds."""
-    # Nothing of an answer is ever unpacked: a small compressed one could become a large one.
-    return httpx2.AsyncClient(
-        follow_redirects=False,
-        timeout=None,  # each attempt has one limit for everything
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
-        headers={"accept": "*/*", "accept-encoding": "identity"},
-    )
+def _trouble(exc: BaseException) -> str:
+    found: BaseException | None = exc
+    while found is not None:
+        if isinstance(found, Forbidden):
+            return f"not sent: {found}"
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {found.verify_message} (NOTIFIER_CA_FILE adds authorities)"
+        found = found.__cause__ or found.__context__  # the pool of connections hides causes
+    return f"{type(exc).__name__}: {exc}"
 
 
 async def _beginning(response: httpx2.Response) -> str:
