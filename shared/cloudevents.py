@@ -22,7 +22,7 @@ from shared.events import (
 )
 from shared.hostile import NO_NUL, TOO_DEEP, refuse_hostile_text, refuse_large_numbers
 
-_KINDS: Final[Mapping[str, Kind]] = {
+KINDS: Final[Mapping[str, Kind]] = {
     event_type: kind for kind in get_args(Kind) for event_type in EVENT_TYPES if event_type.startswith(f"{kind}.")
 }
 _SEQUENCE: Final = re.compile(r"-?[0-9]{1,18}")  # what 64 bits hold
@@ -115,7 +115,7 @@ def _decode_plain(named: Mapping[str, bytes], value: bytes, tenancy: Tenancy) ->
         texts = b"\0".join((named["ce_id"], named["ce_source"], named["ce_subject"]))
         id_, source, subject = texts.decode().split("\0")
         event_type = named["ce_type"].decode()
-        kind = _KINDS[event_type]
+        kind = KINDS[event_type]
         at = instant(_TIME.decode(b'"%b"' % named["ce_time"]))
         version = named["ce_specversion"]
         tenant = named["ce_tenant"].decode() if "ce_tenant" in named else None
@@ -133,10 +133,10 @@ def _decode_plain(named: Mapping[str, bytes], value: bytes, tenancy: Tenancy) ->
         id_,
         source,
         event_type,
-        _tenant(tenant, tenancy),
+        tenant_of(tenant, tenancy),
         kind,
         subject,
-        _sequence(sequence),
+        sequence_of(sequence),
         attributes,
         data.author,
         data.public,
@@ -165,7 +165,7 @@ def from_envelope(envelope: Envelope, tenancy: Tenancy = ANY_TENANT) -> Event:
         BadRecord: its type is none of EVENT_TYPES, its time is centuries away, its sequence is no whole number, its
             tenant counts and cannot be one, or its data is not what its type asks for.
     """
-    kind = _KINDS.get(envelope.type)
+    kind = KINDS.get(envelope.type)
     if kind is None:
         ours = ", which Plazo alone writes" if envelope.type in RECOUNTS else ""
         raise BadRecord("unknown_type", f"expected a canonical event type, got {envelope.type!r}{ours}", "type")
@@ -181,10 +181,10 @@ def from_envelope(envelope: Envelope, tenancy: Tenancy = ANY_TENANT) -> Event:
         envelope.id,
         envelope.source,
         envelope.type,
-        _tenant(envelope.tenant, tenancy),
+        tenant_of(envelope.tenant, tenancy),
         kind,
         envelope.subject,
-        _sequence(envelope.sequence),
+        sequence_of(envelope.sequence),
         attributes,
         data.author,
         data.public,
@@ -192,7 +192,12 @@ def from_envelope(envelope: Envelope, tenancy: Tenancy = ANY_TENANT) -> Event:
     )
 
 
-def _tenant(named: Any, tenancy: Tenancy) -> str:
+def tenant_of(named: Any, tenancy: Tenancy) -> str:
+    """Whose an event is that names this tenant, or None.
+
+    Raises:
+        BadRecord: the name counts, and cannot be a tenant's.
+    """
     if named is None or not tenancy.trusted:
         return tenancy.tenant
     if not isinstance(named, str) or not 0 < len(named) <= 128 or "/" in named or "\0" in named:
@@ -200,7 +205,12 @@ def _tenant(named: Any, tenancy: Tenancy) -> str:
     return named
 
 
-def _sequence(named: int | str) -> int:
+def sequence_of(named: int | str) -> int:
+    """The number that an event gives as its place in the source's order.
+
+    Raises:
+        BadRecord: it is no whole number of a size that can be stored.
+    """
     if named == 0:
         return 0
     if not _SEQUENCE.fullmatch(str(named)):

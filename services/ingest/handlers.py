@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from services.ingest.normalize import PART_HEADERS, Origin, Unusable, normalize
+from services.ingest.passage import STRUCTURED, Passage, passage
 from services.ingest.statuses import NO_STATUSES, StatusTable
 from shared.cloudevents import encode_record
 from shared.deadletters import Part, dead_letter
@@ -88,21 +89,33 @@ class Ingest:
     def _forwarded(self, records: Sequence[Record], tally: _Tally, *, latest: Instant) -> Iterator[Outgoing]:
         # Made one by one, while the producer builds its batches: together they cost twice as much, because thousands of
         # small objects that live for the length of a batch leave the processor's caches and keep the collector busy.
+        statuses = self.statuses
         for record in records:
             origin = self.origins[record.topic]
-            for found in normalize(record.headers, record.value, origin, latest=latest):
-                if isinstance(found, Unusable):
-                    tally.refused.append((origin.format, record, found))
-                    continue
-                event = self.statuses.mapped(found)
-                key, value, headers = encode_record(event)
-                if len(value) > origin.largest:  # numbers such as 1e9 grow when they are written again
-                    tally.refused.append((origin.format, record, Unusable(_too_large(origin))))
-                    continue
-                tally.accepted[origin.format, event.kind].append(event.time)
-                if (system := self.statuses.unmapped(event)) is not None:
-                    self._note_unmapped(event, system, tally)
-                yield Outgoing(key, value, headers)
+            passing = origin.passes and passage(record.headers, record.value, origin, latest=latest, statuses=statuses)
+            if not passing:
+                yield from self._normalized(record, tally, latest=latest)
+                continue
+            tally.accepted[origin.format, passing.kind].append(passing.time)
+            if (system := statuses.unmapped(passing.source, passing.attributes)) is not None:
+                self._note_unmapped(passing, system, tally)
+            yield Outgoing(passing.key, passing.value, STRUCTURED)
+
+    def _normalized(self, record: Record, tally: _Tally, *, latest: Instant) -> Iterator[Outgoing]:
+        origin = self.origins[record.topic]
+        for found in normalize(record.headers, record.value, origin, latest=latest):
+            if isinstance(found, Unusable):
+                tally.refused.append((origin.format, record, found))
+                continue
+            event = self.statuses.mapped(found)
+            key, value, headers = encode_record(event)
+            if len(value) > origin.largest:  # numbers such as 1e9 grow when they are written again
+                tally.refused.append((origin.format, record, Unusable(_too_large(origin))))
+                continue
+            tally.accepted[origin.format, event.kind].append(event.time)
+            if (system := self.statuses.unmapped(event.source, event.attributes)) is not None:
+                self._note_unmapped(event, system, tally)
+            yield Outgoing(key, value, headers)
 
     def _weighed(self, records: Sequence[Record], tally: _Tally) -> Mapping[str, Standing]:
         if not tally.refused and not self.meter.suspects:
@@ -114,7 +127,7 @@ class Ingest:
             self._tell(tally, "too many records cannot be used")
             raise
 
-    def _note_unmapped(self, event: Event, system: str, tally: _Tally) -> None:
+    def _note_unmapped(self, event: Event | Passage, system: str, tally: _Tally) -> None:
         tally.unmapped[system] += 1
         name = (event.source, str(event.attributes["status"]))
         if name not in self.told and len(self.told) < TOLD_MOST:

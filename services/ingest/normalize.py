@@ -47,6 +47,11 @@ class Origin:
     tenancy: Tenancy
     largest: int  # bytes of a value
 
+    @property
+    def passes(self) -> bool:
+        """Whether its events may be such that they go on as they come."""
+        return self.format == "canonical"
+
 
 def normalize(headers: Headers, value: bytes | None, origin: Origin, *, latest: Instant) -> list[Event | Unusable]:
     """The canonical events of a record, in its order, and in their places what of it cannot be used.

@@ -46,21 +46,22 @@ class StatusTable:
         brings a `source_status` was mapped before; so mapping twice is as good as once.
         """
         attributes = event.attributes
-        if "status" not in attributes or "source_status" in attributes:
+        if self.keeps(event.source, attributes):
             return event
-        systems = self._systems_of(event.source)
-        if not systems:
-            return event
-        named = attributes["status"]
+        systems, named = self._systems_of(event.source), attributes["status"]
         status = named if _is_category(named) else _meaning(systems, named)
         return replace(event, attributes={**attributes, "status": status, "source_status": named})
 
-    def unmapped(self, event: Event) -> str | None:
-        """The system of a mapped event whose status is no category; None where there is nothing to map."""
-        status = event.attributes.get("status")
+    def keeps(self, source: str, attributes: Mapping[str, Any]) -> bool:
+        """Whether an event of the source that brings these attributes is as good as mapped."""
+        return "status" not in attributes or "source_status" in attributes or not self._systems_of(source)
+
+    def unmapped(self, source: str, attributes: Mapping[str, Any]) -> str | None:
+        """The system whose status in the attributes of a mapped event is no category; None without such a status."""
+        status = attributes.get("status")
         if status is None or _is_category(status):
             return None
-        systems = self._systems_of(event.source)
+        systems = self._systems_of(source)
         return systems[0].name if systems else OTHER
 
     def _systems_of(self, source: str) -> tuple[System, ...]:

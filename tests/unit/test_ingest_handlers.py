@@ -73,6 +73,18 @@ async def test_events_go_on_in_order_keyed_by_item(ingest: Ingest, producer: Fak
     assert producer.on(TOPICS.deadletters) == []
 
 
+async def test_an_event_in_structured_mode_goes_on_as_it_came(
+    ingest: Ingest, producer: FakeProducer, metrics: Metrics
+) -> None:
+    record = FakeRecord(event(data={"attributes": {"status": "weird"}}), topic=TOPICS.intake)
+    await ingest.on_batch([record])
+    (written,) = producer.on(TOPICS.events)
+    assert (written.value, headers(written)) == (record.value, {"content-type": b"application/cloudevents+json"})
+    counted = {"source": "canonical", "kind": "ticket", "outcome": "accepted"}
+    assert value_of(metrics, "sla_ingest_events_total", **counted) == 1
+    assert value_of(metrics, "sla_ingest_unmapped_statuses_total", system="other") == 1
+
+
 async def test_only_a_trusted_topic_speaks_for_other_tenants(ingest: Ingest, producer: FakeProducer) -> None:
     await ingest.on_batch([FakeRecord(event(1, tenant="b")), FakeRecord(event(2, tenant="b"), topic=TOPICS.intake)])
     assert [record.key for record in producer.on(TOPICS.events)] == [b"acme/ticket/1", b"b/ticket/2"]
@@ -123,7 +135,7 @@ async def test_a_value_that_no_topic_could_hold_is_cut(ingest: Ingest, producer:
 
 async def test_an_event_that_grows_when_written_again_is_refused_too(ingest: Ingest, producer: FakeProducer) -> None:
     numbers = b"[" + b",".join([b"1E15"] * 150_000) + b"]"  # each becomes 1000000000000000.0
-    value = event(data={"attributes": {"a": []}}).replace(b"[]", numbers)
+    value = event(data={"attributes": {"a": []}, "body": "so it is written again"}).replace(b"[]", numbers)
     assert len(value) < MAX_RECORD_BYTES
     await ingest.on_batch([FakeRecord(value)])
     (letter,) = producer.on(TOPICS.deadletters)

@@ -102,7 +102,8 @@ class TestMapping:
     )
     def test_what_is_not_mapped_is_known_by_its_system(self, source: str, status: Any, system: str | None) -> None:
         table = built_in()
-        assert table.unmapped(table.mapped(ticket_event(source=source, attributes={"status": status}))) == system
+        event = table.mapped(ticket_event(source=source, attributes={"status": status}))
+        assert table.unmapped(event.source, event.attributes) == system
 
     def test_very_many_sources_are_no_harm(self) -> None:
         table = built_in()
