@@ -29,7 +29,7 @@ lint: .venv/.installed-dev ## check style, types and import rules
 	@$(PY) -m mypy $(CHECKED)
 	@.venv/bin/lint-imports --config importlinter.toml
 
-bench: .venv/.installed-bench ## measure events per second through the whole path, and calendars beside other libraries
+bench: .venv/.installed-bench ## measure speed, latency, memory and restart on a real Kafka and PostgreSQL
 	@$(PY) -m tests.bench
 
 kafka: .venv/.installed ## run a real Apache Kafka for development until Ctrl-C (needs a JDK and Maven)

@@ -27,6 +27,8 @@ from services.timer.settings import Settings as TimerSettings
 from shared.configuration import CommonSettings
 from shared.events import Topics
 from shared.metrics import Metrics
+from tests.bench.catalogue import BENCHMARKS
+from tests.bench.sizes import Sizes
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
@@ -163,6 +165,19 @@ def _statuses() -> str:
     return _table("system | its sources | what its names mean", rows)
 
 
+def _sizes() -> str:
+    rows = [[f"`{name.upper()}`", each.default, each.description] for name, each in Sizes.model_fields.items()]
+    return _table("size | without it | what it is", rows)
+
+
+def _benchmarks() -> str:
+    rows = [
+        [f"`{name}`", f"{each.minutes:g}", each.measure.__doc__, "yes" if not each.by_name_only else "by name"]
+        for name, each in BENCHMARKS.items()
+    ]
+    return _table("benchmark | minutes | what it measures | with the others", rows)
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "settings of every service": lambda: _settings(CommonSettings),
     "settings of ingest": lambda: _settings(IngestSettings, CommonSettings.model_fields),
@@ -173,6 +188,8 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "statuses": _statuses,
     "make targets": _targets,
     "commands": _commands,
+    "sizes": _sizes,
+    "benchmarks": _benchmarks,
 }
 
 

@@ -1,110 +1,101 @@
 """`make bench`: measures on a real broker and a real database on this machine, prints a table, keeps the figures.
 
-    python -m tests.bench [--only NAME] [--runs N]
+    python -m tests.bench [--only NAME] [--runs N] [--markdown]
 
-The figures go to `.bench/latest.json`. Absolute numbers differ between machines and hours: compare within one run.
+The figures go to `.bench/latest.json`, those of each benchmark as soon as they are known. Sizes are taken from the
+environment (EVENTS=20000 and so on); figures of other sizes than usual are not held to their goals. The exit status is
+0 also where a goal is not met, and 1 where a benchmark could not run.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import platform
+import os
 import shutil
-import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Any
+from typing import Final
 
-import msgspec
 from rich.console import Console
-from rich.table import Table
 
-from tests.bench import backtesting, calendars, throughput
-from tests.bench.harness import ROOT, bench
-from tests.bench.workload import Shape
+from tests.bench.catalogue import BENCHMARKS
+from tests.bench.figures import Series, keep, kept, markdown, table
+from tests.bench.harness import ROOT
+from tests.bench.sizes import Sizes, unusual
+from tests.bench.work import Work
+from tests.servers import Kind, choose_broker
 
-OUT = ROOT / ".bench"
-EVENTS = 200_000
-Figure = dict[str, Any]
+OUT: Final = ROOT / ".bench"
+FILE: Final = OUT / "latest.json"
 console = Console()
+if not console.is_terminal:
+    console = Console(width=180)  # a table that is cut to 80 columns cannot be read in a log
 
 
-async def path(name: str, shape: Shape, folder: Path) -> list[Figure]:
-    """Events a second from the upstream topic to committed positions, and what they cost."""
-    async with bench(folder, name) as made:
-        found = await throughput.measure(made, shape)
-    console.print(f"[bold]{name}[/]: {throughput.describe(found)}")
-    micro = 1_000_000 / found.events
-    cpu = (found.ingest_cpu_s + found.timer_cpu_s + found.postgres_cpu_s) * micro
-    return [
-        {"name": f"{name}_per_s", "value": found.per_second, "unit": "events/s"},
-        {"name": f"{name}_cpu", "value": cpu, "unit": "µs/event"},
-        {"name": f"{name}_memory", "value": found.ingest_mib + found.timer_mib, "unit": "MiB"},
-    ]
+def run(name: str, runs: int) -> None:
+    """Run one benchmark here, and keep its figures."""
+    sizes = Sizes()
+    broker = choose_broker()
+    apart = {} if broker.kind is Kind.REAL else {"TEST_BROKER": broker.kind.value}
+    series = Series(name, {**unusual(sizes), **apart})
+
+    def keep_so_far() -> None:
+        keep(FILE, name, series.figures(), list(BENCHMARKS))
+
+    folder = OUT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    work = Work(name, runs, sizes, folder, series, say=_say, keep=keep_so_far)
+    asyncio.run(BENCHMARKS[name].measure(work))
+    keep_so_far()
+    shutil.rmtree(folder, ignore_errors=True)  # what a benchmark leaves that failed is kept: its logs say why
 
 
-async def path_2k(folder: Path) -> list[Figure]:
-    """The whole path with 2,000 tickets in flight."""
-    return await path("path_2k", Shape(EVENTS, in_flight=2_000), folder)
+def run_all(names: list[str], runs: int) -> list[str]:
+    """Run benchmarks, each in a process of its own, so that none finds the memory of another; those that failed."""
+    failed = []
+    for number, name in enumerate(names, start=1):
+        console.rule(f"{name}: {number} of {len(names)}, about {BENCHMARKS[name].minutes:g} min")
+        argv = [sys.executable, "-m", "tests.bench", "--only", name, "--runs", str(runs), "--quiet"]
+        if subprocess.run(argv, cwd=ROOT, check=False).returncode:
+            failed.append(name)
+    return failed
 
 
-async def path_100k(folder: Path) -> list[Figure]:
-    """The whole path with 100,000 tickets in flight."""
-    return await path("path_100k", Shape(EVENTS, in_flight=100_000), folder)
+def _say(text: str) -> None:
+    console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {text}", highlight=False)
 
 
-async def backtest(_: Path) -> list[Figure]:
-    """Events a second that the fold takes from a file, and the ratio to a fixed reference loop."""
-    return backtesting.measure(time.time_ns() // 1000)
-
-
-async def calendar(_: Path) -> list[Figure]:
-    """Questions a second to a calendar, beside other libraries."""
-    return calendars.measure(console)
-
-
-BENCHMARKS: dict[str, Callable[[Path], Coroutine[Any, Any, list[Figure]]]] = {
-    "path_2k": path_2k,
-    "path_100k": path_100k,
-    "backtest": backtest,
-    "calendar": calendar,
-}
-
-
-def run(names: list[str], runs: int) -> list[Figure]:
-    """The median of each figure over *runs*."""
-    values: dict[str, list[Figure]] = {}
-    for name in names:
-        for turn in range(runs):
-            console.print(f"[dim]{name}: run {turn + 1} of {runs} …[/]")
-            folder = OUT / "run"
-            shutil.rmtree(folder, ignore_errors=True)
-            for figure in asyncio.run(BENCHMARKS[name](folder)):
-                values.setdefault(figure["name"], []).append(figure)
-            shutil.rmtree(folder, ignore_errors=True)
-    return [
-        {**figures[0], "value": statistics.median(figure["value"] for figure in figures)} for figures in values.values()
-    ]
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=list(BENCHMARKS), default=os.environ.get("ONLY") or None)
+    parser.add_argument("--runs", type=int, default=int(os.environ.get("RUNS", "3")))
+    parser.add_argument("--markdown", action="store_true", help="measure nothing: print what is kept, for a page")
+    parser.add_argument("--quiet", action="store_true", help="print no table")
+    return parser.parse_args()
 
 
 def main() -> int:
     """Run what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=sorted(BENCHMARKS))
-    parser.add_argument("--runs", type=int, default=3)
-    arguments = parser.parse_args()
-    figures = run([arguments.only] if arguments.only else list(BENCHMARKS), arguments.runs)
-    table = Table("figure", "median", "unit")
-    for figure in figures:
-        table.add_row(figure["name"], f"{figure['value']:,.1f}", figure["unit"])
-    console.print(table)
-    OUT.mkdir(exist_ok=True)
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
-    (OUT / "latest.json").write_bytes(msgspec.json.encode({"machine": machine, "figures": figures}))
-    return 0
+    arguments = _arguments()
+    if arguments.markdown:
+        print(markdown(kept(FILE)))
+        return 0
+    Sizes()  # what is wrong with them is said before anything runs
+    failed: list[str] = []
+    if arguments.only:
+        run(arguments.only, arguments.runs)
+    else:
+        steady = bool(os.environ.get("STEADY"))
+        chosen = [name for name, each in BENCHMARKS.items() if steady or not each.by_name_only]
+        failed = run_all(chosen, arguments.runs)
+    if not arguments.quiet:
+        figures = [figure for figure in kept(FILE) if arguments.only in (None, figure.benchmark)]
+        console.print(table(figures))
+    for name in failed:
+        console.print(f"[red]{name} could not run; what it left is in {OUT / name}[/]")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

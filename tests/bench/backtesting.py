@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Final
 
 import msgspec
 
-from deploy.local import __file__ as local
-from services.timer import backtest
+from services.timer import backtest as backtests
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.cloudevents import decode_structured
-from shared.events import Instant
+from tests.bench.figures import at_least
+from tests.bench.policies import SAMPLE
+from tests.bench.work import Work
 from tests.bench.workload import Shape, lifecycles
 
-POLICIES = local.replace("__init__.py", "policies.yaml")
+PER_CORE: Final = 80_000.0  # events a second
+EVENTS: Final = 100_000  # at most: it takes them at one speed, however many there are
 
 
-def measure(now: Instant) -> list[dict[str, Any]]:
+async def backtest(work: Work) -> None:
     """The speed, and how many times as long an event takes as decoding its JSON into plain dicts."""
-    values = [value for _, value in lifecycles(Shape(100_000), now)]
-    with open(POLICIES, encoding="utf-8") as text:
-        rulebook = Rulebook(((0, load({POLICIES: text.read()})),))
-    begun = time.perf_counter()
-    rows = backtest.run((decode_structured(value) for value in values), rulebook, now)
-    folded = time.perf_counter() - begun
-    begun = time.perf_counter()
-    for value in values:
-        msgspec.json.decode(value)
-    reference = time.perf_counter() - begun
-    assert rows, "the backtest gave no clocks"
-    return [
-        {"name": "backtest_per_s", "value": len(values) / folded, "unit": "events/s"},
-        {"name": "backtest_ratio", "value": folded / reference, "unit": "× plain JSON decoding"},
-    ]
+    now = time.time_ns() // 1000
+    values = [value for _, value in lifecycles(Shape(min(EVENTS, work.sizes.events)), now)]
+    rulebook = Rulebook(((0, load({SAMPLE.name: SAMPLE.read_text()})),))
+    for _ in work.turns(f"{len(values):,} events"):
+        begun, used = time.perf_counter(), time.process_time()
+        rows = backtests.run((decode_structured(value) for value in values), rulebook, now)
+        folded, used = time.perf_counter() - begun, time.process_time() - used
+        assert rows, "the backtest gave no clocks"
+        begun = time.perf_counter()
+        for value in values:
+            msgspec.json.decode(value)
+        reference = time.perf_counter() - begun
+        work.series.add("backtest_per_s", len(values) / folded, "events/s", at_least(PER_CORE), note="one core")
+        work.series.used("backtest_per_s", {"backtest": used})
+        work.series.add("backtest_ratio", folded / reference, "× plain JSON decoding")
+        work.keep()

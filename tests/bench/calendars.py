@@ -21,7 +21,8 @@ from services.timer.aware_hours import AwareHours
 from services.timer.business_hours import BusinessHours
 from services.timer.opening_times import HoursSpec, Region, Window, public_holidays
 from shared.events import instant
-from tests.bench.peers import Add, Office, Peer, peers
+from tests.bench.calendar_peers import Add, Office, Peer, peers
+from tests.bench.work import Work
 
 ZONE: Final = "Europe/Madrid"
 HOLIDAYS: Final = tuple(sorted(day for year in range(2019, 2046) for day in public_holidays(Region("ES"), year)))
@@ -41,12 +42,18 @@ QUESTIONS: Final = 2_000
 BUDGET_S: Final = 1.0  # for one figure
 ROUND_S: Final = 0.005  # short, so that some rounds have the machine for themselves
 Question = tuple[datetime, timedelta]
-Figure = dict[str, Any]
+Figure = tuple[str, float, str]  # name, value, unit
 
 
-def measure(console: Console) -> list[Figure]:
-    """The speeds, and how many answers differ from ours."""
-    return [*_speeds(console), *_differences(console, OFFICE), *_differences(console, NIGHT)]
+async def calendar(work: Work) -> None:
+    """The speeds, and how many answers differ from ours. One run: each speed is the best of many rounds already."""
+    console = Console()
+    for name, value, unit in (
+        *_speeds(console),
+        *_differences(console, OFFICE),
+        *_differences(console, NIGHT),
+    ):
+        work.series.add(name, value, unit)
 
 
 def hours_of(office: Office) -> BusinessHours:
@@ -73,15 +80,15 @@ def _speeds(console: Console) -> list[Figure]:
     for name, row in rows.items():
         table.add_row(name, *(f"{rate:,.{0 if rate > 10 else 2}f}" if rate else "–" for rate in row))
     console.print(table)
-    figures = [
-        {"name": f"calendar_{name}_per_s", "value": min(rows[f"plazo, {name}"]), "unit": "answers/s, the slowest kind"}
+    figures: list[Figure] = [
+        (f"calendar_{name}_per_s", min(rows[f"plazo, {name}"]), "answers/s, the slowest kind")
         for name in ("integers", "datetimes")
     ]
     for peer in others[1:]:
         pairs = zip(rows["plazo, datetimes"], rows[peer.name], strict=True)
         least = min(own / theirs for own, theirs in pairs if theirs)
         name = f"calendar_times_{peer.name.split()[0]}"
-        figures.append({"name": name, "value": least, "unit": "× as fast, at the kind where it is least"})
+        figures.append((name, least, "× as fast, at the kind where it is least"))
     return figures
 
 
@@ -125,14 +132,14 @@ def _timed(ask: Callable[[Any, Any], object], asked: Sequence[tuple[Any, Any]]) 
 
 def _differences(console: Console, office: Office) -> list[Figure]:
     ours = AwareHours(hours_of(office))
-    figures = []
+    figures: list[Figure] = []
     for peer in peers(office, lambda _text: None):
         later, wrong, count = _compared(peer, ours)
         for what, found in (("name the next opening instead of the close", later), ("differ", wrong)):
             if found:
                 console.print(f"{peer.name}, {office.name}: {len(found)} of {count} answers {what}, as\n  {found[0]}")
         name = f"calendar_{office.name}_differ_{peer.name.split()[0]}"
-        figures.append({"name": name, "value": len(wrong) + len(later), "unit": f"of {count:,} answers"})
+        figures.append((name, len(wrong) + len(later), f"of {count:,} answers"))
     return figures
 
 

@@ -1,142 +1,213 @@
-"""A broker, a database and the services as processes of their own, for one benchmark."""
+"""A broker and a database as in production, and on them Plazo installations of one benchmark each."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 
 from deploy.local.embedded_postgres import EmbeddedPostgres
 from deploy.local.ports import free_port
 from shared.db import Database
-from shared.events import Topics
+from shared.events import Instant, Topics
 from shared.kafka.connection import Connection, Outgoing, Place
 from shared.kafka.offsets import Offsets
 from shared.kafka.producer import Producer
+from tests.bench import policies
+from tests.bench.usage import Meter
 from tests.processes import PlazoProcess
 from tests.servers import Broker, Databases, open_broker
 
-ROOT = Path(__file__).resolve().parents[2]
-TICKS = os.sysconf("SC_CLK_TCK")
-UPSTREAM = "bench.tickets"
-PARTITIONS = 32
+ROOT: Final = Path(__file__).resolve().parents[2]
+PARTITIONS: Final = 32
+OUT_PARTITIONS: Final = 8
+STALLED_S: Final = 120.0
+CHUNK: Final = 10_000  # records in one call of the producer
+
+
+@dataclass
+class Site:
+    """A broker and a database server, with files under *folder*."""
+
+    broker: Broker
+    postgres: EmbeddedPostgres
+    databases: Databases
+    folder: Path
+
+    @asynccontextmanager
+    async def installation(self, name: str, upstream: str | None = None) -> AsyncIterator[Bench]:
+        """A fresh Plazo: its own database, topics and groups; *upstream* is a topic to read instead of its own."""
+        with self.databases.fresh(name) as url:
+            self.postgres.sql("CHECKPOINT")  # what was written before must not be flushed in the measured time
+            database = Database(url, size=1)
+            offsets = Offsets(Connection(self.broker.bootstrap), "bench")
+            made = Bench(self, database, url, offsets, f"{name}.", upstream or f"{name}.bench.tickets")
+            made.create_topics()
+            try:
+                yield made
+            finally:
+                await offsets.stop()
+                await database.close()
+
+    async def write(self, topic: str, pairs: Iterable[tuple[bytes, bytes]]) -> int:
+        """Write records to a topic; how many."""
+        producer = Producer(Connection(self.broker.bootstrap), "bench")
+        await producer.start()
+        sent, some = 0, list[Outgoing]()
+        try:
+            for key, value in pairs:
+                some.append(Outgoing(key, value))
+                if len(some) == CHUNK:
+                    await producer.send(topic, some)
+                    sent, some = sent + len(some), []
+            await producer.send(topic, some)
+        finally:
+            await producer.stop()
+        return sent + len(some)
+
+    @property
+    def servers(self) -> dict[str, int]:
+        """The process ids of the servers that are processes of this machine."""
+        postmaster = (self.folder / "postgres" / "postmaster.pid").read_text().split()[0]
+        return {"postgres": int(postmaster), **_broker_process(self.folder)}
 
 
 @dataclass
 class Bench:
-    """What a benchmark works with."""
+    """One Plazo on a site."""
 
-    broker: Broker
+    site: Site
     database: Database
     database_url: str
-    folder: Path
+    offsets: Offsets
     prefix: str
+    upstream: str
 
     @property
     def topics(self) -> Topics:
-        """The names of Plazo's topics in this benchmark."""
+        """The names of Plazo's topics in this installation."""
         return Topics(self.prefix)
-
-    @property
-    def upstream(self) -> str:
-        """The topic that the events come in on."""
-        return f"{self.prefix}{UPSTREAM}"
 
     def environment(self) -> Mapping[str, str]:
         """The settings of the services."""
         return {
-            "KAFKA_BOOTSTRAP": self.broker.bootstrap,
+            "KAFKA_BOOTSTRAP": self.site.broker.bootstrap,
             "DATABASE_URL": self.database_url,
             "TOPIC_PREFIX": self.prefix,
             "UPSTREAM_TOPICS": self.upstream,
             "INGEST_GROUP": f"{self.prefix}ingest",
             "TIMER_GROUP": f"{self.prefix}timer",
+            "NOTIFIER_GROUP": f"{self.prefix}notifier",
             "PARTITIONS": str(PARTITIONS),
-            "POLICIES": str(ROOT / "deploy" / "local" / "policies.yaml"),
+            "POLICIES": str(self.policies),
             "LOG_LEVEL": "warning",
         }
 
-    def process(self, name: str) -> PlazoProcess:
-        """A service of this benchmark, not started yet."""
-        environment = {**self.environment(), "HTTP_PORT": str(free_port()), "INSTANCE": name}
-        return PlazoProcess([name], environment, self.folder / f"{name}.log")
+    @property
+    def policies(self) -> Path:
+        """The folder of the policy files."""
+        return self.site.folder / "policies"
+
+    def process(self, name: str, extra: Mapping[str, str] | None = None) -> PlazoProcess:
+        """A service of this installation, not started yet."""
+        environment = {**self.environment(), "HTTP_PORT": str(free_port()), "INSTANCE": name, **(extra or {})}
+        return PlazoProcess([name], environment, self.site.folder / f"{self.prefix}{name}.log")
+
+    @asynccontextmanager
+    async def running(self, *names: str) -> AsyncIterator[dict[str, PlazoProcess]]:
+        """Services, started in this order, each ready before the next."""
+        processes = {name: self.process(name) for name in names}
+        started: list[PlazoProcess] = []
+        try:
+            for process in processes.values():
+                process.start()
+                started.append(process)
+                await ready(process)
+            yield processes
+        finally:
+            for process in reversed(started):
+                await process.stop()
 
     def create_topics(self) -> None:
-        """Make every topic, empty."""
-        topics = self.topics
-        for topic in (self.upstream, topics.events):
-            self.broker.create_topic(topic, PARTITIONS)
+        """Make every topic, empty; one that is shared is there already."""
+        topics, broker = self.topics, self.site.broker
+        if self.upstream.startswith(self.prefix):
+            broker.create_topic(self.upstream, PARTITIONS)
+        broker.create_topic(topics.events, PARTITIONS)
         for topic in (topics.intake, topics.breaches, topics.clocks, topics.deadletters):
-            self.broker.create_topic(topic, 8)
-
-    async def preload(self, pairs: Iterable[tuple[bytes, bytes]]) -> int:
-        """Write events upstream; how many."""
-        producer = Producer(Connection(self.broker.bootstrap), "bench")
-        await producer.start()
-        sent = 0
-        try:
-            some: list[Outgoing] = []
-            for key, value in pairs:
-                some.append(Outgoing(key, value))
-                if len(some) == 10_000:
-                    await producer.send(self.upstream, some)
-                    sent += len(some)
-                    some = []
-            await producer.send(self.upstream, some)
-        finally:
-            await producer.stop()
-        return sent + len(some)
+            broker.create_topic(topic, OUT_PARTITIONS)
 
     async def folded(self) -> int:
         """How many records of the events topic are folded and committed, by the database: it is the truth."""
         async with self.database.raw("read positions") as connection:
             return int(await connection.fetchval("SELECT coalesce(sum(next_offset), 0) FROM timer.lease"))
 
-    def database_cpu_seconds(self) -> float:
-        """CPU time that PostgreSQL's living processes have used."""
-        postmaster = psutil.Process(int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0]))
-        processes = [postmaster, *postmaster.children(recursive=True)]
-        return sum(cpu_seconds(process.pid) for process in processes)
+    async def written(self, topic: str) -> int:
+        """How many records *topic* holds; one of as many partitions as the events topic."""
+        ends = await self.offsets.ends([Place(topic, partition) for partition in range(PARTITIONS)])
+        return sum(ends.values())
 
-    async def offsets(self) -> Offsets:
-        """A client that asks the broker."""
-        return Offsets(Connection(self.broker.bootstrap), "bench")
-
-    async def read(self, offsets: Offsets, group: str, topic: str) -> int:
-        """How many records of *topic* a group has read."""
-        places = [Place(topic, partition) for partition in range(PARTITIONS)]
-        found = await offsets.committed(f"{self.prefix}{group}", places)
+    async def ingested(self) -> int:
+        """How many upstream records ingest has read and committed."""
+        places = [Place(self.upstream, partition) for partition in range(PARTITIONS)]
+        found = await self.offsets.committed(f"{self.prefix}ingest", places)
         return sum(offset or 0 for offset in found.values())
 
+    async def lag(self) -> int:
+        """How many records were written upstream and are not folded yet."""
+        read, sent = await self.ingested(), await self.written(self.upstream)
+        folded, forwarded = await self.folded(), await self.written(self.topics.events)
+        return max(sent - read, 0) + max(forwarded - folded, 0)
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    async def caught_up(self) -> None:
+        """Wait until everything that is upstream has been read, forwarded, folded and committed."""
+        await self.progress(self.ingested, await self.written(self.upstream))
+        await self.progress(self.folded, await self.written(self.topics.events))
+
+    async def progress(self, count: Callable[[], Awaitable[int]], until: int) -> float:
+        """Wait until *count* gives *until* at least; when that was seen, by the monotonic clock.
+
+        Raises:
+            AssertionError: it stood still for two minutes.
+        """
+        last, changed = -1, time.monotonic()
+        while (done := await count()) < until:
+            now = time.monotonic()
+            if done != last:
+                last, changed = done, now
+            assert now - changed < STALLED_S, f"no progress for {STALLED_S} s at {done} of {until}"
+            await asyncio.sleep(0.02)
+        return time.monotonic()
+
+    def meter(self, processes: Mapping[str, PlazoProcess]) -> Meter:
+        """Counts the CPU seconds of *processes* and of the servers."""
+        return Meter({**{name: process.pid for name, process in processes.items()}, **self.site.servers})
 
 
-def memory_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+async def ready(process: PlazoProcess) -> None:
+    """Wait until a service says that it does its work."""
+    await process.ready(f"http://127.0.0.1:{process.env['HTTP_PORT']}/healthz/ready", within_s=60.0)
 
 
 @asynccontextmanager
-async def bench(folder: Path, name: str) -> AsyncIterator[Bench]:
-    """A fresh broker and a fresh database that waits for the disk, as in production."""
+async def open_site(folder: Path, now: Instant) -> AsyncIterator[Site]:
+    """A fresh broker and a fresh database server that waits for the disk, as in production."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 # before anything runs
+    policies.write(folder / "policies", now)
     with open_broker(folder) as broker, EmbeddedPostgres(folder / "postgres") as postgres:
-        databases = await asyncio.to_thread(Databases, postgres)
-        with databases.fresh(name) as url:
-            database = Database(url, size=1)
-            made = Bench(broker, database, url, folder, f"{name}.")
-            made.create_topics()
-            try:
-                yield made
-            finally:
-                await database.close()
+        yield Site(broker, postgres, await asyncio.to_thread(Databases, postgres), folder)
+
+
+def _broker_process(folder: Path) -> dict[str, int]:
+    # Of a container or of the embedded broker nothing is counted.
+    settings = str(folder.absolute() / "kafka" / "server.properties")
+    for process in psutil.process_iter(["cmdline"]):
+        if settings in (process.info["cmdline"] or ()) and "kafka.Kafka" in process.info["cmdline"]:
+            return {"kafka": process.pid}
+    return {}

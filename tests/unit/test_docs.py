@@ -38,6 +38,7 @@ from shared.events import EVENT_TYPES, BreachEvent, SourceSilence, parse_instant
 from shared.metrics import Metrics
 from shared.version import VERSION
 from shared.web import Health, application
+from tests.bench.sizes import Sizes
 from tests.documentation import DOCS, PAGES, ROOT, TABLES, examples, first_column, made, tables_in
 
 EVENTS: Final = DOCS / "events.md"
@@ -106,7 +107,8 @@ def test_a_metric_that_is_named_exists() -> None:
 
 def test_a_variable_that_is_named_exists() -> None:
     code = "\n".join(path.read_text() for part in PARTS.split("|") for path in (ROOT / part).rglob("*.py"))
-    settings = {name.upper() for kind in (IngestSettings, TimerSettings) for name in kind.model_fields}
+    kinds = (IngestSettings, TimerSettings, Sizes)
+    settings = {name.upper() for kind in kinds for name in kind.model_fields}
     assigned = set(re.findall(r"\b([A-Z][A-Z_]{2,})=", text_of(PAGES)))
     unknown = {name for name in assigned if name not in settings and f'"{name}' not in code and name not in _MAKE}
     assert unknown - {"ON_CALL_WEBHOOK_SECRET", "NOTIFY_ROUTES"} == set()
