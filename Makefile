@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything lands in .venv and .plazo; nothing is installed elsewhere.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint bench kafka lock clean
+.PHONY: help setup run test test-fast faults lint bench kafka lock clean
 
 PY := .venv/bin/python
 CHECKED := services shared deploy tests
@@ -22,6 +22,9 @@ test: .venv/.installed-dev ## run every test, on the most real Kafka that this m
 
 test-fast: .venv/.installed-dev ## run the unit tests only
 	@$(PY) -m pytest tests/unit
+
+faults: .venv/.installed-dev ## play every fault on a real Kafka and PostgreSQL, a line a row of the matrix
+	@$(PY) -m tests.faults --only '$(ONLY)'
 
 lint: .venv/.installed-dev ## check style, types and import rules
 	@.venv/bin/ruff check .

@@ -31,7 +31,6 @@ _SETTINGS: Final = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "auto.create.topics.enable": "false",
     "default.replication.factor": "1",
     "min.insync.replicas": "1",
@@ -54,23 +53,31 @@ class RealKafka:
     """A broker over *directory*, from `start` to `stop`; started again, it has the same address and the same records.
 
     *port* 0 takes a free one when the object is made. *settings* are added to the broker's own, by their Kafka names.
+    *detours* are ports at which something else listens, and passes on what it gets to `behind` them: clients that come
+    through one are told that address, and keep to it.
     """
 
     directory: Path
     port: int = 0
     settings: Mapping[str, str] = field(default_factory=dict)
+    detours: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.directory = self.directory.absolute()
         self.log = self.directory / "kafka.log"
         self.port = self.port or free_port()
         self._controller_port = free_port()
+        self._behind = {detour: free_port() for detour in self.detours}
         self._broker: Tethered | None = None
 
     @property
     def bootstrap(self) -> str:
         """`host:port` for clients."""
         return f"127.0.0.1:{self.port}"
+
+    def behind(self, detour: int) -> int:
+        """The port at which the broker itself listens for what comes through a detour."""
+        return self._behind[detour]
 
     def start(self) -> None:
         """Listen and answer; a started broker stays as it is.
@@ -133,13 +140,11 @@ class RealKafka:
                 raise Refused(f"port {self.port} on 127.0.0.1 cannot be used: {exc.strerror}") from exc
 
     def _configure(self) -> Path:
-        node, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self._controller_port}"
         settings = {
             **_SETTINGS,
+            **self._listeners(),
             "log.dirs": str(self.directory / "data"),
-            "listeners": f"PLAINTEXT://{node},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{node}",
-            "controller.quorum.voters": f"1@{controller}",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
             **self.settings,
         }
         path = self.directory / "server.properties"
@@ -149,6 +154,20 @@ class RealKafka:
         except OSError as exc:
             raise Refused(f"{self.directory} cannot be written: {exc.strerror}") from exc
         return path
+
+    def _listeners(self) -> dict[str, str]:
+        # Kafka tells a client the address that is announced for the listener by which it came.
+        node = f"PLAINTEXT://127.0.0.1:{self.port}"
+        announced, listening, protocols = [node], [node], ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT"]
+        for number, (detour, port) in enumerate(self._behind.items(), start=1):
+            announced.append(f"DETOUR{number}://127.0.0.1:{detour}")
+            listening.append(f"DETOUR{number}://127.0.0.1:{port}")
+            protocols.append(f"DETOUR{number}:PLAINTEXT")
+        return {
+            "listeners": ",".join([*listening, f"CONTROLLER://127.0.0.1:{self._controller_port}"]),
+            "advertised.listeners": ",".join(announced),
+            "listener.security.protocol.map": ",".join(protocols),
+        }
 
     def _format(self, java_argv: list[str], settings: Path) -> None:
         if (self.directory / "data" / "meta.properties").exists():

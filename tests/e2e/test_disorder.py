@@ -27,7 +27,7 @@ from services.timer.rulebook import Rulebook
 from shared.cloudevents import decode_structured
 from shared.events import DAY, SECOND, ClockState, Event, Instant, parse_instant, rfc3339
 from tests.e2e.helpdesk import POLICIES, encoded, events, read_log
-from tests.e2e.plant import Plant, Published, plant, until
+from tests.plant import Plant, Published, plant, until
 from tests.servers import Topics
 
 pytestmark = pytest.mark.kafka

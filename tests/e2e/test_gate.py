@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.e2e.plant import Plant, Published, plant, until
+from tests.plant import Plant, Published, plant, until
 from tests.processes import PlazoProcess
 from tests.servers import Broker, Databases, Topics
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from standardwebhooks import Webhook
 
@@ -22,8 +21,9 @@ from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.cloudevents import decode_structured
 from shared.events import ClockState, parse_instant
+from tests.agreement import assert_no_gaps, told, without_repeats
 from tests.e2e.helpdesk import POLICIES, encoded, events, read_log
-from tests.e2e.plant import PATIENCE_S, Plant, Published, plant, until
+from tests.plant import PATIENCE_S, Plant, Published, plant, until
 from tests.processes import ROOT
 from tests.receivers import HttpReceiver, Posted, http_receiver
 from tests.servers import Topics
@@ -65,10 +65,9 @@ async def test_what_comes_out_is_what_backtest_says_whatever_is_killed(works: Pl
         published, clocks = await works.published(), await works.clocks()
     rows = _rows(works.folder)
     print(_summary(works, log, published, seconds, len(rows)))
-    _assert_repeats_are_the_same(published)
-    distinct = list({record.event_id: record for record in published}.values())
-    _assert_sequences_have_no_gaps(distinct)
-    assert _told(distinct) == _expected(log)
+    distinct = without_repeats(published)
+    assert_no_gaps(distinct)
+    assert told(distinct) == _expected(log)
     assert _breaches(distinct) == _backtested(rows)
     _assert_alerts_were_delivered(distinct, receiver.posted)
     _assert_states_are_told(clocks.values(), rows)
@@ -104,45 +103,17 @@ def _webhook_ids(posted: Iterable[Posted]) -> set[str]:
 
 def _assert_alerts_were_delivered(distinct: Iterable[Published], posted: list[Posted]) -> None:
     """Every breach that is routed reached the receiver, signed; one that came twice has the same id both times."""
-    told: dict[str, str] = {}
+    alerted: dict[str, str] = {}
     for each in posted:
         body = Webhook(SECRET).verify(each.body, each.headers)
-        assert told.setdefault(body["data"]["breach_id"], each.headers["webhook-id"]) == each.headers["webhook-id"]
-    assert set(told) == {record.event.breach_id for record in distinct if _is_routed(record)}
-
-
-def _assert_repeats_are_the_same(published: Iterable[Published]) -> None:
-    seen: dict[str, bytes] = {}
-    for record in published:
-        assert seen.setdefault(record.event_id, record.value) == record.value, record.event.item
-
-
-def _assert_sequences_have_no_gaps(distinct: Iterable[Published]) -> None:
-    sequences: dict[str, list[int]] = {}
-    for record in distinct:
-        sequences.setdefault(record.event.item, []).append(record.event.sequence)
-    for item, found in sequences.items():
-        assert sorted(found) == list(range(1, len(found) + 1)), item
-
-
-def _comparable(event_type: str, event: Any) -> str:
-    """All that is told, but for when it was detected and which of several facts of one instant came first."""
-    told = msgspec.to_builtins(event)
-    for name in ("detected_at", "evidence_through", "sequence"):
-        del told[name]
-    return event_type + json.dumps(told, sort_keys=True)
-
-
-def _told(distinct: Iterable[Published]) -> Counter[str]:
-    return Counter(_comparable(record.type, record.event) for record in distinct)
+        assert alerted.setdefault(body["data"]["breach_id"], each.headers["webhook-id"]) == each.headers["webhook-id"]
+    assert set(alerted) == {record.event.breach_id for record in distinct if _is_routed(record)}
 
 
 def _expected(log: list[dict[str, Any]]) -> Counter[str]:
-    policies = load({"policies.yaml": POLICIES})
-    found = backtest.published(
-        [decode_structured(value) for _, value in encoded(log)], Rulebook(((0, policies),)), parse_instant(UNTIL)
-    )
-    return Counter(_comparable(output.type, output.event) for output in found)
+    rulebook = Rulebook(((0, load({"policies.yaml": POLICIES})),))
+    events = [decode_structured(value) for _, value in encoded(log)]
+    return told(backtest.published(events, rulebook, parse_instant(UNTIL)))
 
 
 FIELDS = ("item", "metric", "cycle", "policy", "target_s", "started_at", "due_at", "breached_at")

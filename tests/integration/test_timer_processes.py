@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from deploy.local.embedded_postgres import EmbeddedPostgres
-from tests.e2e.plant import PARTITIONS
 from tests.integration.timer_site import TARGET_S, Site, answer, site, ticket, until
+from tests.plant import PARTITIONS
 from tests.processes import PlazoProcess
 from tests.servers import Broker, Databases
 

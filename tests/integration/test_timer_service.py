@@ -17,8 +17,8 @@ from services.timer.write_set import OutboxRow, pack_headers
 from shared.errors import Refused
 from shared.events import moment, parse_instant
 from shared.kafka.connection import Outgoing, Place
-from tests.e2e.plant import PARTITIONS
 from tests.integration.timer_site import POLICIES, TARGET_S, Site, answer, running, site, ticket, until
+from tests.plant import PARTITIONS
 from tests.processes import PlazoProcess
 from tests.servers import Broker, Databases
 

@@ -22,8 +22,8 @@ from shared.kafka.offsets import Offsets
 from shared.kafka.producer import Producer
 from shared.lifecycle import Signals
 from shared.metrics import Metrics
-from tests.e2e.plant import PARTITIONS, Plant, plant
 from tests.factories import ticket_event
+from tests.plant import PARTITIONS, Plant, plant
 from tests.servers import Broker, Databases, Topics
 
 POLICIES = """

@@ -1,0 +1,35 @@
+"""`make faults`: every row of the failure matrix on a real broker and a real database, a line a row.
+
+    python -m tests.faults [--only NUMBER|NAME]
+
+The exit status is 0 only if all of them hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.report import Report
+
+
+def main() -> int:
+    """Run what was asked for; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="the number of a row, or a part of its name")
+    only = parser.parse_args().only or None
+    report = Report(only)
+    quiet = ["-p", "no:terminal", "-o", "addopts=--strict-markers --strict-config"]
+    arguments = [str(Path(__file__).parent), *quiet, "-p", "no:randomly"]
+    status = pytest.main(arguments, plugins=[report])
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        print(f"no row is {only!r}")
+    print(report.summary())
+    return 0 if status == pytest.ExitCode.OK and not report.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
