@@ -22,12 +22,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode
 
 from shared import failpoints
 from shared.dlq_limit import DlqLimit
 from shared.errors import Refused
 from shared.events import Kind, Topics
+from shared.http_settings import HttpSettings
 from shared.kafka.connection import Connection
 from shared.logs import LogFormat
 
@@ -58,22 +59,8 @@ class Upstream(BaseModel):
     trust_tenant: bool = False  # whether the event's own tenant attribute counts
 
 
-class CommonSettings(BaseSettings):
+class CommonSettings(HttpSettings):
     """What every service needs to know."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False)
-
-    @classmethod
-    def settings_customise_sources(  # the signature is the library's
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take only what `load` gives: the environment is an argument."""
-        return (init_settings,)
 
     kafka_bootstrap: str = Field(description="Kafka brokers, `host:port,host:port`.")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -86,8 +73,6 @@ class CommonSettings(BaseSettings):
     kafka_sasl_password: SecretStr | None = Field(None, description="The password, with a SASL protocol.")
     kafka_ca_file: Certificates | None = Field(None, description="Certificates that are trusted, with an SSL protocol.")
     topic_prefix: str = Field("", description="Put before the names of Plazo's own topics.")
-    http_host: str = Field("127.0.0.1", description="The address that the HTTP side listens on.")
-    http_port: int = Field(0, ge=0, le=65535, description="Its port; 0 takes a free one, which the log names.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
     log_format: LogFormat = Field("json", description="`json`, one object a line, or `console` for people.")
     fail_at: str = Field("", description="For tests of faults: `NAME:TIME`, the failpoint at which the process ends.")

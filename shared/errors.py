@@ -4,6 +4,7 @@
     ├── BadRecord     skip it: the record goes to the dead letters with its reason
     ├── BadDocument   refuse it: a file of the user's, with every problem in it
     ├── Unavailable   try again later: a broker, database or receiver did not answer
+    ├── Denied        answer 401: a credential opens nothing
     ├── Refused       stop: the other side said no and would say no again
     │   ├── TooLarge  to this one record; others may pass
     │   └── TooManyDeadLetters  what is read cannot be used, so reading on would lose it
@@ -65,6 +66,10 @@ class BadDocument(PlazoError):
 
 class Unavailable(PlazoError):
     """Something outside did not answer, or answered that it cannot now; the same call may succeed later."""
+
+
+class Denied(PlazoError):
+    """A credential that opens nothing; the message says why, to whoever showed it."""
 
 
 class Refused(PlazoError):

@@ -1,4 +1,4 @@
-"""HTTP: an application with health, metrics and problem+json (RFC 9457), and the server that runs it."""
+"""HTTP: an application with health and metrics, its guard, and the server that runs it."""
 
 from __future__ import annotations
 
@@ -7,49 +7,26 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
 
-from shared.errors import Refused, Unavailable
+from shared.errors import Refused
 from shared.events import Instant, parse_instant
+from shared.guard import Asking, Credentials, Guard, describe
+from shared.http_settings import HttpSettings, is_this_machine
 from shared.metrics import Metrics
+from shared.problems import OTHERWISE, ProblemError, answer_problems
+from shared.version import VERSION
 
-_PROBLEM: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-    },
-}
-
-_OTHERWISE: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {
-        "description": "Anything else: what is wrong, as RFC 9457 writes it.",
-        "content": {"application/problem+json": {"schema": _PROBLEM}},
-    }
-}
+_UNASKED: Final = (
+    "HTTP_HOST: others can reach {host}, and nobody would ask them who they are: set API_KEYS_FILE (`./plazo keys new`"
+    " makes it) or OIDC_ISSUER and OIDC_AUDIENCE, or leave HTTP_HOST at 127.0.0.1"
+)
 Check = Callable[[], Awaitable[str | None]]  # None when well, else what is wrong
-
-
-class ProblemError(Exception):
-    """An answer that is not a success, as RFC 9457 writes it."""
-
-    def __init__(self, status: int, detail: str, *, kind: str = "about:blank", **extra: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.kind = kind
-        self.extra = extra
 
 
 def asked_instant(name: str, text: str | None) -> Instant | None:
@@ -79,16 +56,20 @@ class Health:
         return {name: answer or "ok" for name, answer in zip(names, answers, strict=True)}
 
 
-def application(title: str, version: str, routers: list[APIRouter], health: Health, metrics: Metrics) -> FastAPI:
-    """The HTTP side of a process: *routers*, `/healthz/live`, `/healthz/ready`, `/metrics`, `/docs`."""
+def application(
+    title: str, routers: list[APIRouter], health: Health, metrics: Metrics, credentials: Credentials | None
+) -> FastAPI:
+    """The HTTP side of a process: *routers*, `/healthz/live`, `/healthz/ready`, `/metrics`, `/docs`.
+
+    Without *credentials*, nobody is asked who they are.
+    """
     # The documentation page brings its scripts along instead of loading them from elsewhere.
-    app: FastAPI = FastAPIOffline(title=title, version=version, responses=_OTHERWISE)
+    app: FastAPI = FastAPIOffline(title=title, version=VERSION, responses=OTHERWISE)
     for router in [*routers, _operations(health, metrics)]:
         app.include_router(router)
-    app.add_exception_handler(ProblemError, _problem)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Unavailable, _unavailable)
+    answer_problems(app)
+    app.add_middleware(Guard, credentials=credentials)
+    describe(app)
     return app
 
 
@@ -106,11 +87,13 @@ def _operations(health: Health, metrics: Metrics) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/healthz/ready", responses={503: {"description": "What is not `ok` is missing."}})
-    async def ready() -> JSONResponse:
+    async def ready(asking: Asking) -> JSONResponse:
         """Whether the process can do its work; names each thing that it needs."""
         report = await health.report()
         well = all(answer == "ok" for answer in report.values())
-        return JSONResponse({"status": "ok" if well else "not ready", "checks": dict(report)}, 200 if well else 503)
+        # What is wrong names addresses and groups, which are not for everybody who can reach a probe.
+        told = report if asking.may("metrics") else {name: _briefly(answer) for name, answer in report.items()}
+        return JSONResponse({"status": "ok" if well else "not ready", "checks": dict(told)}, 200 if well else 503)
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def exposition() -> Response:
@@ -120,51 +103,33 @@ def _operations(health: Health, metrics: Metrics) -> APIRouter:
     return router
 
 
-def problem_response(status: int, detail: str, *, kind: str = "about:blank", **extra: Any) -> JSONResponse:
-    """An `application/problem+json` answer."""
-    body = {"type": kind, "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **extra}
-    return JSONResponse(body, status, media_type="application/problem+json")
+def _briefly(answer: str) -> str:
+    return answer if answer == "ok" else "not ok"
 
 
-async def _problem(_request: Request, exc: Exception) -> Response:
-    if not isinstance(exc, ProblemError):
-        raise exc
-    return problem_response(exc.status, exc.detail, kind=exc.kind, **exc.extra)
-
-
-async def _invalid(_request: Request, exc: Exception) -> Response:
-    if not isinstance(exc, RequestValidationError):
-        raise exc
-    errors = [{"field": ".".join(map(str, error["loc"])), "message": error["msg"]} for error in exc.errors()]
-    return problem_response(422, "The request is not valid.", errors=errors)
-
-
-async def _http_error(_request: Request, exc: Exception) -> Response:
-    if not isinstance(exc, HTTPException):
-        raise exc
-    return problem_response(exc.status_code, str(exc.detail))
-
-
-async def _unavailable(_request: Request, exc: Exception) -> Response:
-    response = problem_response(503, str(exc))
-    response.headers["Retry-After"] = "1"
-    return response
-
-
-def listen(host: str, port: int) -> socket.socket:
+def listen(settings: HttpSettings) -> socket.socket:
     """A bound socket; port 0 takes a free one.
 
     Raises:
-        Refused: the port is taken, or the address is not one of this machine.
+        Refused: the port is taken, the address is not one of this machine, or others could reach it and nobody would
+            ask them who they are.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = _bound(settings.http_host, settings.http_port)
+    if not (settings.asks or is_this_machine(sock.getsockname()[0])):
+        sock.close()
+        raise Refused(_UNASKED.format(host=settings.http_host))
+    return sock
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
     except OSError as exc:
         sock.close()
-        raise Refused(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+        another = "HTTP_PORT (or `run --port`) chooses another port, HTTP_HOST another address"
+        raise Refused(f"cannot listen on {host}:{port}: {exc.strerror}; {another}") from exc
     return sock
 
 
@@ -178,7 +143,7 @@ class _Server(uvicorn.Server):
 async def serve(app: FastAPI, sock: socket.socket, stop: asyncio.Event) -> None:
     """Serve *app* on *sock* until *stop* is set."""
     server = _Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3)
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=3)
     )
 
     async def ender() -> None:

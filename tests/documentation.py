@@ -18,6 +18,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from services.__main__ import COMMANDS
 from services.ingest.settings import Settings as IngestSettings
@@ -26,6 +27,7 @@ from services.notifier.settings import Settings as NotifierSettings
 from services.timer.settings import Settings as TimerSettings
 from shared.configuration import CommonSettings
 from shared.events import Topics
+from shared.http_settings import HttpSettings
 from shared.metrics import Metrics
 from tests.bench.catalogue import BENCHMARKS
 from tests.bench.sizes import Sizes
@@ -69,7 +71,7 @@ def _table(header: str, rows: Iterable[Iterable[object]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _settings(settings: type[CommonSettings], but: Iterable[str] = ()) -> str:
+def _settings(settings: type[BaseSettings], but: Iterable[str] = ()) -> str:
     fields = {name: field for name, field in settings.model_fields.items() if name not in but}
     rows = [
         [f"`{name.upper()}`", _type(name, field), _default(field), field.description] for name, field in fields.items()
@@ -112,6 +114,8 @@ def _default(field: FieldInfo) -> str:
         return "**required**"
     if field.default in ("", (), frozenset(), None):
         return "none"
+    if isinstance(field.default, tuple):
+        return f"`{','.join(field.default)}`"
     return f"`{field.default}`"
 
 
@@ -179,7 +183,8 @@ def _benchmarks() -> str:
 
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
-    "settings of every service": lambda: _settings(CommonSettings),
+    "settings of the http side": lambda: _settings(HttpSettings),
+    "settings of every service": lambda: _settings(CommonSettings, HttpSettings.model_fields),
     "settings of ingest": lambda: _settings(IngestSettings, CommonSettings.model_fields),
     "settings of the timer": lambda: _settings(TimerSettings, CommonSettings.model_fields),
     "settings of the notifier": lambda: _settings(NotifierSettings, CommonSettings.model_fields),

@@ -40,6 +40,7 @@ from services.timer.lease_store import LeaseStore
 from services.timer.policy_file import load as load_policies
 from services.timer.settings import Settings as TimerSettings
 from shared.configuration import CommonSettings, Upstream, load
+from shared.credentials import credentials_of
 from shared.db import Database
 from shared.events import Instant
 from shared.kafka.producer import Producer
@@ -168,7 +169,8 @@ async def _services(
     stack.push_async_callback(breaches.stop)
     health = Health({"ingest": ingest.ready, "timer": timer.ready, "notifier": notifier.ready})
     routers = [ingest.router(), timer.router(), notifier.router()]
-    app = application("Plazo", VERSION, routers, health, metrics)
+    credentials = credentials_of(common, now)
+    app = application("Plazo", routers, health, metrics, credentials)
     log.info("started", **_announcement({**environment, "DATABASE_URL": "…"}))
     others: list[Part] = [
         partial(timer.run, signals),
@@ -177,6 +179,8 @@ async def _services(
         partial(watch_loop, metrics, "all", signals.stop),
         partial(follow, breaches, screen.published, signals.stop),
     ]
+    if credentials is not None:
+        others.append(partial(credentials.run, signals, metrics))
     return Parts(ingest, others, Signals(hangup=signals.hangup))
 
 

@@ -72,13 +72,11 @@ def _run(environment: Mapping[str, str], port: int, folder: Path, *, busy: bool)
     from services.cli.all_in_one import Plan, main  # noqa: PLC0415
     from services.cli.folder import claimed  # noqa: PLC0415
     from services.cli.terminal import Terminal  # noqa: PLC0415
-    from shared.errors import Refused  # noqa: PLC0415
+    from shared.configuration import load  # noqa: PLC0415
+    from shared.http_settings import HttpSettings  # noqa: PLC0415
     from shared.web import listen  # noqa: PLC0415
 
-    try:
-        sock = listen(environment.get("HTTP_HOST", "127.0.0.1"), port)
-    except Refused as exc:
-        raise Refused(f"{exc}; HTTP_PORT or --port chooses another port, HTTP_HOST another address") from exc
+    sock = listen(load(HttpSettings, {**environment, "HTTP_PORT": str(port)}))
     with sock, claimed(folder) as log:
         return main(Plan(environment, folder, sock, busy), log, Terminal())
 

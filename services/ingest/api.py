@@ -18,7 +18,7 @@ from services.ingest.sources import canonical
 from shared.errors import BadRecord, Unavailable
 from shared.events import Event, Instant, Span
 from shared.kafka.connection import Outgoing
-from shared.web import ProblemError
+from shared.problems import ProblemError
 
 SINGLE: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"

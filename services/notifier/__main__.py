@@ -29,7 +29,8 @@ def world(environment: Mapping[str, str]) -> World:
 def main(environment: Mapping[str, str]) -> int:
     """Run the process; its exit status."""
     settings = load(Settings, environment)
-    return run_alone("notifier", settings, lambda metrics: NotifierService(settings, metrics, world(environment)))
+    around = world(environment)
+    return run_alone("notifier", settings, lambda metrics: NotifierService(settings, metrics, around), now=around.now)
 
 
 if __name__ == "__main__":

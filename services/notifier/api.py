@@ -18,7 +18,7 @@ from services.notifier.delivery_log import DeliveryLog, Place, Wanted
 from shared.breach_records import PublishedType
 from shared.db import Database
 from shared.events import instant
-from shared.web import ProblemError
+from shared.problems import ProblemError
 
 
 class DeliveryView(BaseModel):

@@ -16,7 +16,8 @@ from services.timer.view import STATE_BITS, ClockState, ClockView, ItemView, clo
 from shared.db import Database
 from shared.events import Kind, parse_instant
 from shared.kafka.producer import partition_of
-from shared.web import ProblemError, asked_instant
+from shared.problems import ProblemError
+from shared.web import asked_instant
 
 _PLACE: Final = msgspec.json.Decoder(
     tuple[

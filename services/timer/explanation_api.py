@@ -13,7 +13,8 @@ from services.timer.explanation_model import ExplanationView
 from services.timer.explanation_view import explanation_view, page
 from shared.db import Database
 from shared.events import Instant, Kind
-from shared.web import ProblemError, asked_instant
+from shared.problems import ProblemError
+from shared.web import asked_instant
 
 
 def explanation_router(database: Database) -> APIRouter:

@@ -140,7 +140,7 @@ async def running(settings: Settings) -> AsyncIterator[IngestService]:
 @asynccontextmanager
 async def client(service: IngestService) -> AsyncIterator[httpx2.AsyncClient]:
     """Its HTTP side."""
-    app = application("test", "0", [service.router()], Health({"kafka": service.ready}), Metrics("test", "test"))
+    app = application("test", [service.router()], Health({"kafka": service.ready}), Metrics("test", "test"), None)
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://ingest") as http:
         yield http

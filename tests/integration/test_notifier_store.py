@@ -208,7 +208,7 @@ async def test_old_breaches_are_forgotten_but_not_while_they_are_being_delivered
 
 @pytest.fixture
 async def api(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    app = application("test", "1", [router(database)], Health(), Metrics("1", "2026"))
+    app = application("test", [router(database)], Health(), Metrics("1", "2026"), None)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://plazo") as client:
         yield client
 

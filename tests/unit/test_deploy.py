@@ -19,6 +19,7 @@ from services.notifier.settings import Settings as NotifierSettings
 from services.timer.settings import Settings as TimerSettings
 from shared.configuration import load
 from shared.db import MIGRATIONS
+from shared.http_settings import is_this_machine
 from shared.version import VERSION
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -105,7 +106,8 @@ def test_a_service_of_the_compose_file_starts_with_the_settings_that_it_gets(nam
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_of_the_compose_file_is_given_only_settings_that_it_has(name: str) -> None:
     known = {field.upper() for field in OURS[name].model_fields}
-    assert {variable.removesuffix("_FILE") for variable in SERVICES[name]["environment"]} - known == set()
+    given = SERVICES[name]["environment"].keys() - known
+    assert {variable.removesuffix("_FILE") for variable in given} - known == set()
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -135,11 +137,25 @@ def test_secrets_come_from_files_that_are_not_committed() -> None:
 def test_the_files_that_services_read_are_mounted() -> None:
     variables = [("timer", "POLICIES"), ("notifier", "NOTIFY_ROUTES")]
     for service, variable in variables:
-        (mount,) = SERVICES[service]["volumes"]
-        source, target, mode = mount.split(":")
+        source, target, mode = SERVICES[service]["volumes"][0].split(":")
         name = SERVICES[service]["environment"][variable].removeprefix(f"{target}/")
         assert (DEPLOY / source / name).is_file()
         assert mode == "ro"
+
+
+@pytest.mark.parametrize("name", ["ingest", "timer", "notifier"])
+def test_a_service_that_others_can_reach_asks_them_for_a_key(name: str) -> None:
+    given = inside(name)
+    assert not is_this_machine(given["HTTP_HOST"])
+    (folder,) = [mount.split(":")[1] for mount in SERVICES[name]["volumes"] if mount.startswith("./secrets/http:")]
+    assert Path(given["API_KEYS_FILE"]).parent == Path(folder)
+
+
+def test_prometheus_has_a_key_for_every_service() -> None:
+    scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    assert SERVICES["prometheus"]["secrets"] == ["metrics_key"]
+    shown = [job["authorization"]["credentials_file"] for job in scraped]
+    assert shown == ["/run/secrets/metrics_key"] * 3
 
 
 def test_services_wait_for_what_they_need() -> None:

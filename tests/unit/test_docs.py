@@ -76,7 +76,7 @@ def http() -> Iterable[FastAPI]:
         timer_router(database),
         notifier_router(database),
     ]
-    return [application("Plazo", VERSION, [each], Health(), metrics) for each in routers]
+    return [application("Plazo", [each], Health(), metrics, None) for each in routers]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

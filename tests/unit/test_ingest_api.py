@@ -43,7 +43,7 @@ def app(producer: FakeProducer) -> FastAPI:
         answer_s=5.0,
         now=lambda: NOON,
     )
-    return application("test", "0", [router(door)], Health(), Metrics("test", "test"))
+    return application("test", [router(door)], Health(), Metrics("test", "test"), None)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
     async def numbers(least: Annotated[int, Query()]) -> dict[str, int]:
         return {"least": least}
 
-    app = application("Test", "1", [routes], Health({"broker": broken}), Metrics("test", "test"))
+    app = application("Test", [routes], Health({"broker": broken}), Metrics("test", "test"), None)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test") as client:
         yield client
 
