@@ -176,10 +176,15 @@ def _sizes() -> str:
 
 def _benchmarks() -> str:
     rows = [
-        [f"`{name}`", f"{each.minutes:g}", each.measure.__doc__, "yes" if not each.by_name_only else "by name"]
+        [
+            f"`{name}`" + (" (by name only)" if each.by_name_only else ""),
+            f"{each.minutes:g}",
+            each.measure.__doc__,
+            ", ".join(f"`{size.upper()}`" for size in each.sizes),
+        ]
         for name, each in BENCHMARKS.items()
     ]
-    return _table("benchmark | minutes | what it measures | with the others", rows)
+    return _table("benchmark | minutes | what it measures | sizes", rows)
 
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {

@@ -39,7 +39,7 @@ def run(name: str, runs: int) -> None:
     sizes = Sizes()
     broker = choose_broker()
     apart = {} if broker.kind is Kind.REAL else {"TEST_BROKER": broker.kind.value}
-    series = Series(name, {**unusual(sizes), **apart})
+    series = Series(name, {**unusual(sizes, BENCHMARKS[name].sizes), **apart})
 
     def keep_so_far() -> None:
         keep(FILE, name, series.figures(), list(BENCHMARKS))

@@ -46,7 +46,7 @@ Figure = tuple[str, float, str]  # name, value, unit
 
 
 async def calendar(work: Work) -> None:
-    """The speeds, and how many answers differ from ours. One run: each speed is the best of many rounds already."""
+    """Questions a second to a calendar beside other libraries, the best of many rounds, and whose answers differ."""
     console = Console()
     for name, value, unit in (
         *_speeds(console),

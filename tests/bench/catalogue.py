@@ -1,4 +1,4 @@
-"""All benchmarks: what each does, and about how long."""
+"""All benchmarks: what each does, about how long, and which sizes it has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.bench import backtesting, calendars, path
+from tests.bench import backtesting, calendars, latency, path
 from tests.bench.work import Work
 
 
@@ -16,12 +16,16 @@ class Benchmark:
 
     measure: Callable[[Work], Coroutine[Any, Any, None]]
     minutes: float  # that all of its runs take, about, on two cores
+    sizes: tuple[str, ...] = ()  # those of `Sizes` that it has
     by_name_only: bool = False  # too long to run with the others
 
 
 BENCHMARKS: Final = {
-    "path_2k": Benchmark(path.path_2k, 4),
-    "path_100k": Benchmark(path.path_100k, 5),
-    "backtest": Benchmark(backtesting.backtest, 1),
+    "path_2k": Benchmark(path.path_2k, 4, ("events",)),
+    "path_100k": Benchmark(path.path_100k, 5, ("events",)),
+    "latency": Benchmark(latency.latency, 6, ("clocks", "seconds")),
+    "latency_busy": Benchmark(latency.latency_busy, 7, ("clocks", "seconds", "rate")),
+    "burst": Benchmark(latency.burst, 3, ("clocks",)),
+    "backtest": Benchmark(backtesting.backtest, 0.5, ("events",)),
     "calendar": Benchmark(calendars.calendar, 1),
 }

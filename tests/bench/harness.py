@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -143,32 +144,38 @@ class Bench:
         for topic in (topics.intake, topics.breaches, topics.clocks, topics.deadletters):
             broker.create_topic(topic, OUT_PARTITIONS)
 
-    async def folded(self) -> int:
-        """How many records of the events topic are folded and committed, by the database: it is the truth."""
+    async def folded(self) -> dict[int, int]:
+        """partition -> what is folded and committed of the events topic, by the database: it is the truth."""
         async with self.database.raw("read positions") as connection:
-            return int(await connection.fetchval("SELECT coalesce(sum(next_offset), 0) FROM timer.lease"))
+            rows = await connection.fetch("SELECT partition, coalesce(next_offset, 0) AS position FROM timer.lease")
+        return {row["partition"]: row["position"] for row in rows}
 
-    async def written(self, topic: str) -> int:
-        """How many records *topic* holds; one of as many partitions as the events topic."""
-        ends = await self.offsets.ends([Place(topic, partition) for partition in range(PARTITIONS)])
-        return sum(ends.values())
-
-    async def ingested(self) -> int:
-        """How many upstream records ingest has read and committed."""
+    async def ingested(self) -> dict[int, int]:
+        """partition -> what ingest has read of the upstream topic and committed."""
         places = [Place(self.upstream, partition) for partition in range(PARTITIONS)]
         found = await self.offsets.committed(f"{self.prefix}ingest", places)
-        return sum(offset or 0 for offset in found.values())
+        return {place.partition: offset or 0 for place, offset in found.items()}
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """partition -> end of a topic of as many partitions as the events topic."""
+        found = await self.offsets.ends([Place(topic, partition) for partition in range(PARTITIONS)])
+        return {place.partition: offset for place, offset in found.items()}
+
+    async def written(self) -> int:
+        """How many records the events topic holds."""
+        return sum((await self.ends(self.topics.events)).values())
 
     async def lag(self) -> int:
-        """How many records were written upstream and are not folded yet."""
-        read, sent = await self.ingested(), await self.written(self.upstream)
-        folded, forwarded = await self.folded(), await self.written(self.topics.events)
-        return max(sent - read, 0) + max(forwarded - folded, 0)
+        """How many records that were written upstream by now are not folded yet."""
+        read, sent = await self.ingested(), await self.ends(self.upstream)
+        folded, forwarded = await self.folded(), await self.ends(self.topics.events)
+        return _missing(read, sent) + _missing(folded, forwarded)
 
     async def caught_up(self) -> None:
-        """Wait until everything that is upstream has been read, forwarded, folded and committed."""
-        await self.progress(self.ingested, await self.written(self.upstream))
-        await self.progress(self.folded, await self.written(self.topics.events))
+        """Wait until everything that is upstream by now has been read, forwarded, folded and committed."""
+        for positions, topic in ((self.ingested, self.upstream), (self.folded, self.topics.events)):
+            ends = await self.ends(topic)
+            await self.progress(partial(_passed, positions, ends), sum(ends.values()))
 
     async def progress(self, count: Callable[[], Awaitable[int]], until: int) -> float:
         """Wait until *count* gives *until* at least; when that was seen, by the monotonic clock.
@@ -202,6 +209,15 @@ async def open_site(folder: Path, now: Instant) -> AsyncIterator[Site]:
     policies.write(folder / "policies", now)
     with open_broker(folder) as broker, EmbeddedPostgres(folder / "postgres") as postgres:
         yield Site(broker, postgres, await asyncio.to_thread(Databases, postgres), folder)
+
+
+def _missing(positions: Mapping[int, int], ends: Mapping[int, int]) -> int:
+    return sum(max(end - positions.get(partition, 0), 0) for partition, end in ends.items())
+
+
+async def _passed(read: Callable[[], Awaitable[dict[int, int]]], ends: Mapping[int, int]) -> int:
+    positions = await read()
+    return sum(min(positions.get(partition, 0), end) for partition, end in ends.items())
 
 
 def _broker_process(folder: Path) -> dict[str, int]:

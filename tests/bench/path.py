@@ -44,12 +44,12 @@ class Throughput:
 
 
 async def path_2k(work: Work) -> None:
-    """The whole path with 2,000 tickets in flight."""
+    """Events a second through ingest and timer, with 2,000 tickets in flight; CPU time of an event; memory."""
     await _path(work, Shape(work.sizes.events, in_flight=2_000))
 
 
 async def path_100k(work: Work) -> None:
-    """The whole path with 100,000 tickets in flight: as many are open at its middle."""
+    """The same with 100,000 tickets in flight."""
     await _path(work, Shape(work.sizes.events, in_flight=100_000))
 
 
@@ -108,7 +108,7 @@ async def measure(bench: Bench, events: int) -> Throughput:
         async with ingest:
             meter = bench.meter({**running, "ingest": ingest})
             # The first record is forwarded a batch after it was read at most; ingest shows no earlier sign of it.
-            begun = await bench.progress(lambda: bench.written(bench.topics.events), 1)
+            begun = await bench.progress(bench.written, 1)
             await bench.caught_up()
             return Throughput(
                 events=events,

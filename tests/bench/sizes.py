@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import Field
@@ -28,10 +28,10 @@ class Sizes(BaseSettings):
         return sorted(int(text) for text in self.idle.split(","))
 
 
-def unusual(sizes: Sizes) -> Mapping[str, str]:
-    """The sizes that are not those of the goals: NAME -> value."""
+def unusual(sizes: Sizes, names: Iterable[str]) -> Mapping[str, str]:
+    """Of the sizes called *names* those that are not what the goals are meant for: NAME -> value."""
     usual: Any = Sizes.model_construct()
-    chosen = {name: getattr(sizes, name) for name in Sizes.model_fields}
+    chosen = {name: getattr(sizes, name) for name in names}
     return {name.upper(): str(value) for name, value in chosen.items() if value != getattr(usual, name)}
 
 
