@@ -26,15 +26,18 @@ async def backtest(work: Work) -> None:
     values = [value for _, value in lifecycles(Shape(min(EVENTS, work.sizes.events)), now)]
     rulebook = Rulebook(((0, load({SAMPLE.name: SAMPLE.read_text()})),))
     for _ in work.turns(f"{len(values):,} events"):
-        begun, used = time.perf_counter(), time.process_time()
+        # By CPU time, which is what a core has to give: what else runs meanwhile does not count.
+        begun = time.process_time()
         rows = backtests.run((decode_structured(value) for value in values), rulebook, now)
-        folded, used = time.perf_counter() - begun, time.process_time() - used
+        folded = time.process_time() - begun
         assert rows, "the backtest gave no clocks"
-        begun = time.perf_counter()
+        begun = time.process_time()
         for value in values:
             msgspec.json.decode(value)
-        reference = time.perf_counter() - begun
-        work.series.add("backtest_per_s", len(values) / folded, "events/s", at_least(PER_CORE), note="one core")
-        work.series.used("backtest_per_s", {"backtest": used})
+        reference = time.process_time() - begun
+        work.series.add(
+            "backtest_per_s", len(values) / folded, "events/s", at_least(PER_CORE), note="of one core's time"
+        )
+        work.series.used("backtest_per_s", {"backtest": folded})
         work.series.add("backtest_ratio", folded / reference, "× plain JSON decoding")
         work.keep()
