@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,17 @@ def facts(policies: str, events: Iterable[Event], until: str) -> list[dict[str, 
         for told in clock.told
     ]
     return sorted(found, key=by_clock_and_time)
+
+
+def comparable(policies: str, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows or facts without their cycles' numbers, sorted anew, where some policy applies beside the winner.
+
+    Of clocks of several policies that one event begins, it is left open which has the lower number.
+    """
+    combined = any("combine" in policy for policy in json.loads(policies)["policies"])
+    if not combined:
+        return list(found)
+    return sorted([{**each, "cycle": None} for each in found], key=lambda each: json.dumps(each, sort_keys=True))
 
 
 def by_clock_and_time(each: dict[str, Any]) -> tuple[Any, ...]:
