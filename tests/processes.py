@@ -77,6 +77,10 @@ class PlazoProcess:
         assert status is not None, f"{self} still runs after {within_s} s\n{self.tail()}"
         return status
 
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._process().ended()
+
     def kill(self) -> None:
         """End it at once, as a power cut would."""
         self._process().kill()
