@@ -135,6 +135,7 @@ class FakeStore:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.written: list[WriteSet] = []
+        self.begun = 0  # writes, whatever became of them
         # What befalls the next writes: "lost" before anything is written, "unanswered" after everything is.
         self.troubles: list[str] = []
         self.refuses: set[str] = set()  # keys of items that cannot be stored
@@ -142,6 +143,7 @@ class FakeStore:
 
     async def write(self, write_set: WriteSet) -> None:
         """Write everything, or nothing."""
+        self.begun += 1
         trouble = self.troubles.pop(0) if self.troubles else ""
         self._answer(fails=trouble == "lost")
         rows = [self._tables.leases.get(move.partition) for move in write_set.moves]
@@ -276,6 +278,7 @@ class FakeSender:
     def __init__(self) -> None:
         self.sent: list[tuple[str, Outgoing]] = []
         self.sessions = 1
+        self.begun = 0  # sends, whatever became of them
         self.troubles: list[str] = []  # of the next sends: "lost" before anything is written, "unanswered" after all is
         self.largest = 1_000_000
         self.delivered = asyncio.Event()
@@ -284,6 +287,7 @@ class FakeSender:
 
     async def send(self, topic: str, records: Iterable[Outgoing]) -> None:
         """Write records."""
+        self.begun += 1
         await self.gate.wait()
         some = list(records)
         trouble = self.troubles.pop(0) if self.troubles else ""

@@ -2,12 +2,15 @@
 
     python -m tests.faults [--only NUMBER|NAME]
 
+With SEED or MINUTES in the environment it plays the soak of random faults alone, with that seed, for so long.
+
 The exit status is 0 only if all of them hold.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +23,7 @@ def main() -> int:
     """Run what was asked for; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="the number of a row, or a part of its name")
-    only = parser.parse_args().only or None
+    only = parser.parse_args().only or ("soak" if {"SEED", "MINUTES"} & os.environ.keys() else None)
     report = Report(only)
     quiet = ["-p", "no:terminal", "-o", "addopts=--strict-markers --strict-config"]
     arguments = [str(Path(__file__).parent), *quiet, "-p", "no:randomly"]

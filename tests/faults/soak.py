@@ -145,7 +145,7 @@ class Soak:
         Raises:
             AssertionError: names the process, its exit statuses, and where its log is.
         """
-        usual = {0, -signal.SIGKILL, STATUS, GAVE_UP}
+        usual = {0, -signal.SIGKILL, STATUS, GAVE_UP, -signal.SIGTERM}  # the last: asked to end while it started
         for kept in self.kept.values():
             log = self.here.folder / f"{kept.name}.log"
             assert set(kept.ends) <= usual, f"{kept.name} ended with {kept.ends}; see {log}"

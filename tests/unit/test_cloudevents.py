@@ -267,6 +267,17 @@ def test_a_record_without_a_value_is_refused() -> None:
         decode_record(STRUCTURED, None)
 
 
+@pytest.mark.parametrize("name", ["id", "source", "subject", "tenant"])
+def test_u0000_is_refused_in_every_name(name: str) -> None:
+    headers, data = binary()
+    with_nul = [(key, b"4\0002" if key == f"ce_{name}" else value) for key, value in headers]
+    if name == "tenant":
+        with_nul.append(("ce_tenant", b"4\0002"))
+    for record in (([], structured(**{name: "4\0002"})), (with_nul, data)):
+        with pytest.raises(BadRecord):
+            decode_record(*record)
+
+
 def test_an_escaped_backslash_before_u0000_is_harmless() -> None:
     assert decode_structured(structured().replace(b"high", rb"\\u0000")).attributes["priority"] == r"\u0000"
 

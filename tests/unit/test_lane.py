@@ -109,6 +109,7 @@ async def test_the_next_begins_only_when_the_outcome_of_the_one_before_is_known(
         desk.store.down = True
         await desk.lane.put(write_set(A), [])
         await desk.lane.put(write_set(A, revision=1), [])
+        await soon(lambda: desk.store.begun > 0)
         assert not desk.lane.idle
         assert desk.store.written == []
         desk.store.down = False
