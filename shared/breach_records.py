@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, get_args
@@ -10,8 +11,9 @@ import msgspec
 
 from shared.cloudevents import UNREADABLE, attributes_of, bad_record, is_structured
 from shared.errors import BadRecord
-from shared.events import BreachEvent, BreachType, Headers, SilenceType, SourceSilence
-from shared.hostile import refuse_hostile_text
+from shared.event_data import FIRST_INSTANT, LAST_INSTANT
+from shared.events import BreachEvent, BreachType, Headers, SilenceType, SourceSilence, instant, parse_instant
+from shared.hostile import refuse_deep_nesting, refuse_hostile_text, shown
 
 
 class BreachRecord(msgspec.Struct, frozen=True):
@@ -55,6 +57,11 @@ class SilenceRecord(msgspec.Struct, frozen=True):
 PublishedType = BreachType | SilenceType
 PublishedRecord = BreachRecord | SilenceRecord
 
+_TIMES: Final = (
+    *("started_at", "due_at", "breached_at", "stopped_at"),
+    *("last_event_at", "detected_at", "evidence_through"),
+)
+_ID: Final = re.compile(r"[!-~]{1,128}")
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 BREACH_TYPES: Final = frozenset(get_args(BreachType))
 SILENCE: Final[SilenceType] = "sla.source.silent.v1"
@@ -78,6 +85,8 @@ def decode_published(headers: Headers, value: bytes | None) -> PublishedRecord:
     except UNREADABLE as exc:
         raise bad_record(exc) from exc
     refuse_hostile_text(value)
+    refuse_deep_nesting(value)
+    _refuse_unsound(record)
     return record
 
 
@@ -88,11 +97,43 @@ def published_record(fields: Mapping[str, Any]) -> PublishedRecord:
         BadRecord: its type is not known.
         msgspec.ValidationError: a field is missing or wrong.
     """
-    if fields.get("type") not in PUBLISHED_TYPES:
-        raise BadRecord("unknown_type", f"expected a breach event's type, got {fields.get('type')!r}", "type")
-    if fields["type"] == SILENCE:
+    told = fields.get("type")
+    if not isinstance(told, str) or told not in PUBLISHED_TYPES:
+        raise BadRecord("unknown_type", f"expected a breach event's type, got {shown(told)}", "type")
+    if told == SILENCE:
         return msgspec.convert(fields, SilenceRecord)
     return msgspec.convert(fields, BreachRecord)
+
+
+def _refuse_unsound(record: PublishedRecord) -> None:
+    # What a decoder takes for text, and the channels and the database take for something else.
+    if not FIRST_INSTANT <= instant(record.time) < LAST_INSTANT:
+        raise BadRecord("invalid", "expected a time between the years 1900 and 9000", "time")
+    data = record.data
+    for name in _TIMES:
+        _refuse_no_time(name, getattr(data, name, None))
+    if not isinstance(data, BreachEvent):
+        return
+    for place, span in enumerate(data.explanation):
+        _refuse_no_time(f"explanation[{place}].start", span.start)
+        _refuse_no_time(f"explanation[{place}].end", span.end)
+    for name in ("clock_id", "breach_id", "replaced_by"):
+        told = getattr(data, name)
+        if told is not None and not _ID.fullmatch(told):
+            raise BadRecord(
+                "invalid", f"expected an id of up to 128 visible characters, got {shown(told)}", f"data.{name}"
+            )
+    if data.item != f"{data.tenant}/{data.kind}/{data.id}":
+        raise BadRecord("invalid", f"expected tenant/kind/id, got {shown(data.item)}", "data.item")
+
+
+def _refuse_no_time(name: str, text: str | None) -> None:
+    if text is None:
+        return
+    try:
+        parse_instant(text)
+    except ValueError as exc:
+        raise BadRecord("invalid", str(exc), f"data.{name}") from exc
 
 
 def _fields(headers: Headers, value: bytes) -> dict[str, Any]:

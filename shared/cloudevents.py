@@ -20,7 +20,7 @@ from shared.events import (
     instant,
     rfc3339,
 )
-from shared.hostile import NO_NUL, TOO_DEEP, refuse_hostile_text, refuse_large_numbers
+from shared.hostile import NO_NUL, TOO_DEEP, refuse_hostile_text, refuse_large_numbers, shown
 
 KINDS: Final[Mapping[str, Kind]] = {
     event_type: kind for kind in get_args(Kind) for event_type in EVENT_TYPES if event_type.startswith(f"{kind}.")
@@ -147,7 +147,7 @@ def _decode_plain(named: Mapping[str, bytes], value: bytes, tenancy: Tenancy) ->
 def _envelope_of(named: Mapping[str, bytes], value: bytes) -> Envelope:
     content_type = (named.get("content-type") or b"application/json").partition(b";")[0].strip().lower()
     if content_type != b"application/json" and not content_type.endswith(b"+json"):
-        raise BadRecord("undecodable", f"expected JSON data, got {content_type!r}", "datacontenttype")
+        raise BadRecord("undecodable", f"expected JSON data, got {shown(content_type)}", "datacontenttype")
     try:
         fields = attributes_of(named)
         if "\0" in "".join(fields.values()):
@@ -168,7 +168,7 @@ def from_envelope(envelope: Envelope, tenancy: Tenancy = ANY_TENANT) -> Event:
     kind = KINDS.get(envelope.type)
     if kind is None:
         ours = ", which Plazo alone writes" if envelope.type in RECOUNTS else ""
-        raise BadRecord("unknown_type", f"expected a canonical event type, got {envelope.type!r}{ours}", "type")
+        raise BadRecord("unknown_type", f"expected a canonical event type, got {shown(envelope.type)}{ours}", "type")
     at = instant(envelope.time)
     if not FIRST_INSTANT <= at < LAST_INSTANT:
         raise BadRecord("invalid", "expected a time between the years 1900 and 9000", "time")
@@ -214,7 +214,7 @@ def sequence_of(named: int | str) -> int:
     if named == 0:
         return 0
     if not _SEQUENCE.fullmatch(str(named)):
-        raise BadRecord("invalid", f"expected a whole number of up to 18 digits, got {named!r}", "sequence")
+        raise BadRecord("invalid", f"expected a whole number of up to 18 digits, got {shown(named)}", "sequence")
     return int(named)
 
 

@@ -62,6 +62,8 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _meaning(what: str, exc: BaseException) -> PlazoError:
+    if isinstance(exc, asyncpg.InterfaceError) and isinstance(exc, ValueError):
+        return BadData(f"{what}: {exc}")  # a value that the client cannot even send; sent again, it cannot either
     if isinstance(exc, _PASSING):
         return Unavailable(f"{what}: {str(exc) or type(exc).__name__}")
     if isinstance(exc, _BAD_DATA):

@@ -26,7 +26,6 @@ PREFIX: Final = "plazo_"
 # Key, headers and value together stay below the broker's default limit of 1 MiB for a batch.
 KEY_BYTES: Final = 16 * 1024
 HEADERS_BYTES: Final = 64 * 1024
-MESSAGE_CHARACTERS: Final = 500
 
 
 class Part(NamedTuple):
@@ -75,7 +74,7 @@ def _reason(record: Record, error: BadRecord, stage: str) -> dict[str, str | int
         "version": VERSION,
         "reason": error.reason,
         "field": error.field or "",
-        "message": str(error)[:MESSAGE_CHARACTERS],
+        "message": str(error),
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,

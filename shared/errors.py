@@ -16,7 +16,7 @@ Everything else is a bug and crashes the process.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 DeadLetterReason = Literal[
     "undecodable",  # not JSON, not UTF-8, or not a CloudEvent
@@ -33,11 +33,17 @@ class PlazoError(Exception):
     """The root of the errors that this project raises on purpose."""
 
 
+MESSAGE_CHARACTERS: Final = 500
+
+
 class BadRecord(PlazoError):
-    """A record that cannot be used; *field* names the place where one is to blame."""
+    """A record that cannot be used; *field* names the place where one is to blame.
+
+    A message that is longer than MESSAGE_CHARACTERS is cut: it may quote what somebody sent, and goes into logs.
+    """
 
     def __init__(self, reason: DeadLetterReason, message: str, field: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message[:MESSAGE_CHARACTERS])
         self.reason: DeadLetterReason = reason
         self.field = field
 

@@ -8,6 +8,7 @@ import msgspec
 
 from shared.errors import BadRecord
 from shared.events import SNAPSHOTS, Author, Event, Instant, Snapshot, parse_instant, rfc3339
+from shared.hostile import shown
 
 FIRST_INSTANT: Final = parse_instant("1900-01-01T00:00:00Z")
 LAST_INSTANT: Final = parse_instant("9000-01-01T00:00:00Z")
@@ -44,7 +45,7 @@ def told(event_type: str, data: EventData) -> tuple[dict[str, Any], Snapshot | N
     if event_type not in SNAPSHOTS:
         return attributes, None
     if data.complete is not None and not isinstance(data.complete, bool):
-        raise BadRecord("invalid", f"expected true or false, got {data.complete!r}", "data.complete")
+        raise BadRecord("invalid", f"expected true or false, got {shown(data.complete)}", "data.complete")
     return attributes, Snapshot(_creation(data.created_at), bool(data.complete))
 
 
@@ -59,7 +60,7 @@ def data_of(event: Event) -> EventData:
 
 def _survivor(named: Any) -> str:
     if isinstance(named, bool) or not isinstance(named, str | int) or not 0 < len(str(named)) <= _LONGEST_ID:
-        raise BadRecord("invalid", f"expected the id of the item that goes on, got {named!r:.60}", "data.merged_into")
+        raise BadRecord("invalid", f"expected the id of the item that goes on, got {shown(named)}", "data.merged_into")
     return str(named)
 
 
@@ -67,7 +68,7 @@ def _creation(named: Any) -> Instant | None:
     if named is None:
         return None
     try:
-        at = parse_instant((named if isinstance(named, str) else repr(named))[:_LONGEST_TIME])
+        at = parse_instant((named if isinstance(named, str) else shown(named))[:_LONGEST_TIME])
     except ValueError as exc:
         raise BadRecord("invalid", str(exc), "data.created_at") from exc
     if not FIRST_INSTANT <= at < LAST_INSTANT:

@@ -79,7 +79,7 @@ def parse_instant(text: str) -> Instant:
     try:
         return instant(_AWARE.decode(b'"' + text.encode() + b'"'))
     except (msgspec.DecodeError, UnicodeEncodeError) as exc:
-        raise ValueError(f"expected a time like 2026-01-05T08:00:00Z with an offset, got {text!r}") from exc
+        raise ValueError(f"expected a time like 2026-01-05T08:00:00Z with an offset, got {text!r:.60}") from exc
 
 
 def rfc3339_or_none(at: Instant | None) -> str | None:

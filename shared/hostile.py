@@ -23,11 +23,12 @@ def refuse_hostile_text(value: bytes) -> None:
     """Refuse text that PostgreSQL cannot store.
 
     Raises:
-        BadRecord: *value* (JSON that can be decoded) holds the character U+0000, or may hold it too deep to be seen.
+        BadRecord: *value* holds the character U+0000, or may hold it too deep to be seen, or is no JSON where nobody
+            has looked yet.
     """
     if b"\\u0000" in value:
         refuse_deep_nesting(value)  # first, because the search would run out of stack
-        if "\0" in _texts(msgspec.json.decode(value)):
+        if "\0" in _texts(_read(value)):
             raise BadRecord("invalid", NO_NUL)
 
 
@@ -50,10 +51,28 @@ def refuse_deep_nesting(value: bytes) -> None:
     """Refuse data that later readers, each with a stack of its own, may not be able to follow.
 
     Raises:
-        BadRecord: *value* (JSON that can be decoded) is nested deeper than MAX_DEPTH.
+        BadRecord: *value* is nested deeper than MAX_DEPTH, or is no JSON where nobody has looked yet.
     """
-    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(msgspec.json.decode(value)) > MAX_DEPTH:
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(_read(value)) > MAX_DEPTH:
         raise BadRecord("invalid", TOO_DEEP)
+
+
+def shown(value: Any) -> str:
+    """The beginning of a value for a message, whatever somebody sent."""
+    try:
+        return f"{value!r:.60}"
+    except RecursionError:
+        return "deeply nested data"
+
+
+def _read(value: bytes) -> Any:
+    # A decoder skips the fields that it does not know, with all the text and numbers in them that cannot be read.
+    try:
+        return msgspec.json.decode(value)
+    except RecursionError as exc:
+        raise BadRecord("invalid", TOO_DEEP) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise BadRecord("undecodable", str(exc)) from exc
 
 
 def _depth(value: Any) -> int:

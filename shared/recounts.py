@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from shared.cloudevents import bad_record, decode_record, decode_structured, encode_record
+from shared.cloudevents import UNREADABLE, bad_record, decode_record, decode_structured, encode_record
 from shared.errors import BadRecord
 from shared.events import RECOUNTS, Event, Headers, Recount
 from shared.hostile import refuse_hostile_text
@@ -32,7 +32,7 @@ def decode_event(headers: Headers, value: bytes | None) -> Event:
     except BadRecord as exc:
         if exc.reason != "unknown_type" or value is None:
             raise
-        told = (dict(headers).get(_TYPE) or b"").decode()
+        told = (dict(headers).get(_TYPE) or b"").decode(errors="replace")
         if not told:
             return decode_recorded(value)
         if told not in RECOUNTS:
@@ -52,7 +52,7 @@ def decode_recorded(value: bytes) -> Event:
     except BadRecord as exc:
         if exc.reason != "unknown_type":
             raise
-        fields = _OBJECT.decode(value)
+        fields = _fields(value)
         told = fields["type"]
         if told not in RECOUNTS:
             raise
@@ -67,6 +67,14 @@ def encode_event(event: Event) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
     return key, value if event.recount is None else _ENCODER.encode(event.recount), headers
 
 
+def _fields(value: bytes) -> dict[str, Any]:
+    # Now all of it is read, also what was passed over before.
+    try:
+        return _OBJECT.decode(value)
+    except UNREADABLE as exc:
+        raise bad_record(exc) from exc
+
+
 def _ordinary(told: str) -> str:
     # A type of the same kind that changes nothing by itself: what is left of a recount is read as one of these.
     return f"{told.partition('.')[0]}.updated"
@@ -76,6 +84,6 @@ def _with_recount(plain: Event, told: str, data: bytes) -> Event:
     refuse_hostile_text(data)
     try:
         return replace(plain, type=told, recount=_DATA.decode(data))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except UNREADABLE as exc:
         error = bad_record(exc)
         raise BadRecord(error.reason, str(error), f"data.{error.field}" if error.field else "data") from exc

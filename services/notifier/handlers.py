@@ -15,6 +15,7 @@ from services.notifier.delivery import Alert, Attempt, Channel, Delivery, Outcom
 from services.notifier.retry import Finished, Verdict, judge
 from services.notifier.routing import Routes, route
 from shared.breach_records import PublishedRecord, decode_published
+from shared.db import BadData
 from shared.deadletters import dead_letter
 from shared.dlq_limit import DlqMeter, Found, Standing
 from shared.errors import BadRecord, Unavailable
@@ -33,6 +34,8 @@ RECORDED_AT_ONCE: Final = 200
 IDLE_S: Final = 5.0  # how long a round sleeps at most: what a process that died had claimed comes free meanwhile
 PATIENCE_S: Final = 3.0  # how long a stopping process waits for attempts that are under way
 
+_Found = tuple[Record, PublishedRecord]
+_Dead = tuple[Record, BadRecord]
 Bury = Callable[[Sequence[Outgoing]], Awaitable[None]]  # writes dead letters; may raise Unavailable
 OnDelivered = Callable[[Delivery, Outcome], None]
 
@@ -100,33 +103,51 @@ class Inbox:
 
         Raises:
             Unavailable: nothing was stored, or its outcome is not known; the same records may be handled again.
-            TooManyDeadLetters: nothing was stored or buried: the records stay unread.
+            TooManyDeadLetters: none of the dead letters was written: the records stay unread.
         """
         found, dead = self._sorted(records)
         now = self._around.now()
+        fresh, refused = await self._remembered(found, now)
+        dead += refused
         weighed = self._weighed(records, dead)
         if dead:
             await self._grave.bury([dead_letter(record, error, stage=STAGE) for record, error in dead])
-        fresh = await self._store.remember([(each, route(self._board.routes, each)) for each in found], now)
         self._grave.meter.keep(weighed)
         self._count(dead, now)
         log.debug("records remembered", records=len(records), new=fresh)
         if fresh:
             self._wake.set()
 
-    def _sorted(self, records: Sequence[Record]) -> tuple[list[PublishedRecord], list[tuple[Record, BadRecord]]]:
-        found: list[PublishedRecord] = []
-        dead: list[tuple[Record, BadRecord]] = []
+    async def _remembered(self, found: Sequence[_Found], now: Instant) -> tuple[int, list[_Dead]]:
+        # (how many were new, what the database refuses): halved down to the records that are to blame. Those that are
+        # remembered by then do no harm when the batch is handled again: they are known by their ids.
+        try:
+            alerts = [(each, route(self._board.routes, each)) for _, each in found]
+            return await self._store.remember(alerts, now), []
+        except BadData as exc:
+            if len(found) == 1:
+                record, _ = found[0]
+                log.error("the database refuses a record", place=_place(record), error=str(exc))  # noqa: TRY400 # not a bug here
+                return 0, [(record, BadRecord("quarantined", "the database refuses what would be remembered of it"))]
+        half = len(found) // 2
+        (some, bad), (more, worse) = (
+            await self._remembered(found[:half], now),
+            await self._remembered(found[half:], now),
+        )
+        return some + more, bad + worse
+
+    def _sorted(self, records: Sequence[Record]) -> tuple[list[_Found], list[_Dead]]:
+        found: list[_Found] = []
+        dead: list[_Dead] = []
         for record in records:
             try:
-                found.append(decode_published(record.headers, record.value))
+                found.append((record, decode_published(record.headers, record.value)))
             except BadRecord as exc:
                 dead.append((record, exc))
-                place = f"{record.topic}/{record.partition}/{record.offset}"
-                log.warning("a record cannot be read", place=place, reason=exc.reason, error=str(exc))
+                log.warning("a record cannot be read", place=_place(record), reason=exc.reason, error=str(exc))
         return found, dead
 
-    def _weighed(self, records: Sequence[Record], dead: Sequence[tuple[Record, BadRecord]]) -> Mapping[str, Standing]:
+    def _weighed(self, records: Sequence[Record], dead: Sequence[_Dead]) -> Mapping[str, Standing]:
         if not dead and not self._grave.meter.suspects:
             return {}
         lost = {id(record) for record, _ in dead}
@@ -135,12 +156,16 @@ class Inbox:
         finally:
             self._around.metrics.dlq_limit_used.labels(stage=STAGE).set(self._grave.meter.used)
 
-    def _count(self, dead: Sequence[tuple[Record, BadRecord]], now: Instant) -> None:
+    def _count(self, dead: Sequence[_Dead], now: Instant) -> None:
         metrics = self._around.metrics
         for _, error in dead:
             metrics.dead_letters.labels(stage=STAGE, reason=error.reason).inc()
         metrics.dlq_limit_used.labels(stage=STAGE).set(self._grave.meter.used)
         metrics.heartbeat.labels(stage=STAGE).set(now / SECOND)
+
+
+def _place(record: Record) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 class Courier:

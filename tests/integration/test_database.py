@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
-from shared.db import Database
+from shared.db import BadData, Database
 from shared.errors import Unavailable
 
 SOON_S = 1.5
@@ -43,3 +44,28 @@ async def test_whoever_finds_every_connection_taken_tries_again_later(database: 
         with pytest.raises(Unavailable, match="find one: every connection is taken"):
             async with getattr(database, way)("find one"):
                 pytest.fail("there is no other connection")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "half a surrogate: \ud800",  # cannot be sent
+        "a \0",  # cannot be stored
+    ],
+)
+@pytest.mark.parametrize("way", ["transaction", "raw"])
+async def test_a_value_that_cannot_be_sent_or_stored_is_to_blame_and_not_the_connection(
+    database: Database, way: str, value: str
+) -> None:
+    with pytest.raises(BadData):
+        await _store(database, way, value)
+    await database.check()
+
+
+async def _store(database: Database, way: str, value: str) -> None:
+    if way == "raw":
+        async with database.raw("store a text") as driver:
+            await driver.fetchval("SELECT $1::text", value)
+        return
+    async with database.transaction("store a text") as connection:
+        await connection.execute(text("SELECT CAST(:value AS text)"), {"value": value})

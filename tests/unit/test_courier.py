@@ -16,6 +16,7 @@ from services.notifier.receivers import Console, Receiver
 from services.notifier.retry import Finished
 from services.notifier.routing import Route, Routes
 from shared.breach_records import PublishedRecord
+from shared.db import BadData
 from shared.dlq_limit import USUAL, DlqLimit, DlqMeter
 from shared.errors import TooManyDeadLetters, Unavailable
 from shared.events import Instant, Span
@@ -185,7 +186,7 @@ async def test_a_batch_that_is_all_bad_stays_unread_and_says_why() -> None:
     shelf = Shelf()
     with pytest.raises(TooManyDeadLetters, match=r"3 records of sla\.breaches\.v1 in a row"):
         await inbox(shelf, buried, asyncio.Event(), DlqLimit(in_a_row=3)).on_breach([Read(b"{", [])] * 3)
-    assert (buried, shelf.remembered) == ([], [])
+    assert (buried, shelf.remembered) == ([], [[]])
 
 
 async def test_a_batch_that_is_handled_again_counts_once() -> None:
@@ -197,6 +198,26 @@ async def test_a_batch_that_is_handled_again_counts_once() -> None:
             await reading.on_breach([Read(value, headers), Read(b"{", [])])
     await reading.on_breach([Read(value, headers), Read(b"{", [])])
     assert len(shelf.remembered) == 1
+
+
+async def test_a_record_that_the_database_refuses_is_a_dead_letter_and_the_others_are_remembered() -> None:
+    class Picky(Shelf):
+        async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
+            if any(record.id == "event-2" for record, _ in alerts):
+                raise BadData("no such date")
+            return await super().remember(alerts, now)
+
+    buried: list[Outgoing] = []
+    shelf = Picky()
+    records = []
+    for number in range(4):
+        _, value, headers = breach_record(breach(f"event-{number}"))
+        records.append(Read(value, headers, offset=number))
+    await inbox(shelf, buried, asyncio.Event()).on_breach(records)
+    assert sorted(record.id for some in shelf.remembered for record, _ in some) == ["event-0", "event-1", "event-3"]
+    (letter,) = buried
+    told = dict(letter.headers)
+    assert (told["plazo_reason"], told["plazo_offset"], letter.value) == (b"quarantined", b"2", records[2].value)
 
 
 async def test_a_database_that_is_away_lets_the_batch_wait() -> None:
