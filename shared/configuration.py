@@ -71,7 +71,14 @@ class CommonSettings(HttpSettings):
     )
     kafka_sasl_username: str | None = Field(None, description="The user, with a SASL protocol.")
     kafka_sasl_password: SecretStr | None = Field(None, description="The password, with a SASL protocol.")
-    kafka_ca_file: Certificates | None = Field(None, description="Certificates that are trusted, with an SSL protocol.")
+    kafka_ca_file: Certificates | None = Field(
+        None, description="Certificates (PEM) that are trusted instead of the system's, with an SSL protocol."
+    )
+    kafka_cert_file: Path | None = Field(
+        None, description="The client's own certificate (PEM), where brokers want one, with an SSL protocol."
+    )
+    kafka_key_file: Path | None = Field(None, description="Its private key (PEM); without it, in the same file.")
+    kafka_key_password: SecretStr | None = Field(None, description="The password of that key, if it has one.")
     topic_prefix: str = Field("", description="Put before the names of Plazo's own topics.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
     log_format: LogFormat = Field("json", description="`json`, one object a line, or `console` for people.")
@@ -122,6 +129,25 @@ class CommonSettings(HttpSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _can_show_its_certificate(self) -> CommonSettings:
+        if self.kafka_security_protocol.endswith("SSL"):
+            self._tls()
+        return self
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.kafka_ca_file)
+        if self.kafka_cert_file is None:
+            return context
+        password = "" if self.kafka_key_password is None else self.kafka_key_password.get_secret_value()
+        try:
+            # A key that is encrypted would be asked for at the terminal, if no password was given.
+            context.load_cert_chain(self.kafka_cert_file, self.kafka_key_file, password)
+        except OSError as exc:
+            names = "KAFKA_CERT_FILE, KAFKA_KEY_FILE, KAFKA_KEY_PASSWORD"
+            raise ValueError(f"{names}: expected a certificate, its key (PEM) and password: {exc.strerror}") from exc
+        return context
+
     @property
     def topics(self) -> Topics:
         """The names of Plazo's own topics."""
@@ -146,7 +172,7 @@ class CommonSettings(HttpSettings):
             options["sasl_plain_username"] = self.kafka_sasl_username
             options["sasl_plain_password"] = self.kafka_sasl_password and self.kafka_sasl_password.get_secret_value()
         if self.kafka_security_protocol.endswith("SSL"):
-            options["ssl_context"] = ssl.create_default_context(cafile=self.kafka_ca_file)
+            options["ssl_context"] = self._tls()
         return Connection(self.kafka_bootstrap, options)
 
 

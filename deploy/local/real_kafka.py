@@ -54,13 +54,15 @@ class RealKafka:
 
     *port* 0 takes a free one when the object is made. *settings* are added to the broker's own, by their Kafka names.
     *detours* are ports at which something else listens, and passes on what it gets to `behind` them: clients that come
-    through one are told that address, and keep to it.
+    through one are told that address, and keep to it. *protected* are listeners that want TLS or a login: security
+    protocol -> port.
     """
 
     directory: Path
     port: int = 0
     settings: Mapping[str, str] = field(default_factory=dict)
     detours: tuple[int, ...] = ()
+    protected: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.directory = self.directory.absolute()
@@ -157,8 +159,10 @@ class RealKafka:
 
     def _listeners(self) -> dict[str, str]:
         # Kafka tells a client the address that is announced for the listener by which it came.
-        node = f"PLAINTEXT://127.0.0.1:{self.port}"
-        announced, listening, protocols = [node], [node], ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT"]
+        ports = {"PLAINTEXT": self.port, **self.protected}
+        listening = [f"{protocol}://127.0.0.1:{port}" for protocol, port in ports.items()]
+        announced = list(listening)
+        protocols = [*(f"{protocol}:{protocol}" for protocol in ports), "CONTROLLER:PLAINTEXT"]
         for number, (detour, port) in enumerate(self._behind.items(), start=1):
             announced.append(f"DETOUR{number}://127.0.0.1:{detour}")
             listening.append(f"DETOUR{number}://127.0.0.1:{port}")

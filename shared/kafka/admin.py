@@ -12,6 +12,7 @@ from aiokafka.admin import NewTopic as _NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.errors import Refused, Unavailable
+from shared.kafka.connecting import opened
 from shared.kafka.connection import Connection, limited, within
 
 _LOOK_S: Final = 0.05  # between two looks at topics that come to be
@@ -45,11 +46,10 @@ class Admin:
         """Connect.
 
         Raises:
-            Unavailable: no broker answers.
+            Unavailable, Refused: no broker answers, or takes this client.
         """
         self._client = AIOKafkaAdminClient(**self._connection.arguments("admin"))
-        async with limited(f"connect to Kafka at {self._connection.bootstrap}"):
-            await self._client.start()
+        await opened(self._connection, self._client.start)
 
     async def stop(self) -> None:
         """Disconnect."""

@@ -60,7 +60,7 @@ class Connection:
     """How to reach the brokers: `host:port,host:port`, and the client's security options by their own names."""
 
     bootstrap: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # a password is among them
 
     def arguments(self, client: str) -> dict[str, Any]:
         """The keyword arguments that every client takes."""

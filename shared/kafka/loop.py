@@ -18,6 +18,7 @@ from aiokafka import errors as kafka_errors
 
 from shared.errors import Refused, Unavailable
 from shared.failpoints import failpoint
+from shared.kafka.connecting import opened
 from shared.kafka.connection import FETCH_WAIT_MS, Connection, Place, Record, limited, within
 from shared.kafka.group import committed_offsets
 
@@ -68,8 +69,7 @@ async def consume(
     assignments = _Assignments()
     consumer.subscribe(list(subscription.topics), listener=assignments)
     try:
-        async with limited(f"connect to Kafka at {connection.bootstrap}"):
-            await consumer.start()
+        await opened(connection, consumer.start)
         committed: dict[TopicPartition, int] = {}
         while not stop.is_set():
             records = await _poll(consumer, subscription, assignments)

@@ -9,6 +9,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.errors import Refused, Unavailable
+from shared.kafka.connecting import opened
 from shared.kafka.connection import Connection, Place, limited, within
 from shared.kafka.group import committed_offsets
 
@@ -150,7 +151,7 @@ class Offsets:
             isolation_level="read_committed",
         )
         try:
-            await consumer.start()
+            await opened(self._connection, consumer.start)
         except BaseException:
             await within(consumer.stop(), seconds=2.0)
             raise

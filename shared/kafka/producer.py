@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from shared.errors import TooLarge, Unavailable
+from shared.kafka.connecting import opened
 from shared.kafka.connection import Connection, Outgoing, limited, translated, within
 
 KEYS_KNOWN: Final = 1 << 15
@@ -67,8 +68,7 @@ class Producer:
             max_request_size=1_048_576,
         )
         try:
-            async with limited(f"connect to Kafka at {self._connection.bootstrap}"):
-                await producer.start()
+            await opened(self._connection, producer.start)
         except BaseException:
             await self.stop()
             raise

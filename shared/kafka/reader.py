@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 
 from shared.errors import Unavailable
-from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, limited, within
+from shared.kafka.connecting import opened
+from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, within
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +45,7 @@ class Reader:
             fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=1024 * 1024,
         )
-        async with limited(f"connect to Kafka at {self._connection.bootstrap}"):
-            await self._consumer.start()
+        await opened(self._connection, self._consumer.start)
 
     async def stop(self) -> None:
         """Disconnect."""
