@@ -15,8 +15,10 @@ from pydantic import BaseModel
 from services.ingest.normalize import PART_HEADERS, Origin, Unusable, read_structured
 from services.ingest.openapi import REQUEST_BODY, RESPONSES
 from services.ingest.sources import canonical
+from shared.callers import Caller
 from shared.errors import BadRecord, Unavailable
 from shared.events import Event, Instant, Span
+from shared.guard import Asking
 from shared.kafka.connection import Outgoing
 from shared.problems import ProblemError
 
@@ -56,14 +58,17 @@ def router(door: Door) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["events"])
 
     @routes.post("/events", status_code=202, responses=RESPONSES, openapi_extra={"requestBody": REQUEST_BODY})
-    async def take_events(request: Request) -> Accepted:
+    async def take_events(asking: Asking, request: Request) -> Accepted:
         """Take one event or a batch.
 
         All of a request is taken, or nothing of it. The answer comes once the brokers have stored it; an event that is
-        sent again, with the same `source` and `id`, changes nothing.
+        sent again, with the same `source` and `id`, changes nothing. With a credential of one tenant, events are of
+        that tenant, and may name no other.
         """
         parts = _parts(request.headers, await _body(request, door.body_bytes))
-        events = _events(parts, door)
+        if asking.tenant is not None:
+            parts = [canonical.spoken_for(part, asking.tenant) for part in parts]
+        events = _events(parts, door, asking)
         records = [Outgoing(event.item.encode(), part, PART_HEADERS) for part, event in zip(parts, events, strict=True)]
         await _write(records, door)
         return Accepted(accepted=len(records))
@@ -110,7 +115,7 @@ def _from_binary(headers: Mapping[str, str], body: bytes) -> bytes:
     return msgspec.json.encode(attributes)
 
 
-def _events(parts: list[bytes], door: Door) -> list[Event]:
+def _events(parts: list[bytes], door: Door, asking: Caller) -> list[Event]:
     latest = door.now() + door.future_skew
     events: list[Event] = []
     errors: list[dict[str, Any]] = []
@@ -118,10 +123,13 @@ def _events(parts: list[bytes], door: Door) -> list[Event]:
         found = read_structured(part, door.origin, latest=latest)
         if isinstance(found, Event):
             events.append(found)
+            errors += [] if asking.sees(found.tenant) else [_foreign(position, asking)]
         else:
             errors += [_told(position, error) for error in _all_of(found, part, door)]
     if any(error["reason"] == "undecodable" for error in errors):
         raise ProblemError(400, "Nothing was taken, because the body is not JSON.", errors=errors)
+    if any(error["reason"] == "forbidden" for error in errors):
+        raise ProblemError(403, "Nothing was taken, because some events are of another tenant.", errors=errors)
     if errors:
         raise ProblemError(422, "Nothing was taken, because some events cannot be used.", errors=errors)
     return events
@@ -134,6 +142,11 @@ def _all_of(found: Unusable, part: bytes, door: Door) -> list[BadRecord]:
 
 def _told(position: int, error: BadRecord) -> dict[str, Any]:
     return {"index": position, "field": error.field, "reason": error.reason, "message": str(error)}
+
+
+def _foreign(position: int, asking: Caller) -> dict[str, Any]:
+    message = f"expected {asking.tenant}, whose credential this is, or none"
+    return {"index": position, "field": "tenant", "reason": "forbidden", "message": message}
 
 
 async def _write(records: list[Outgoing], door: Door) -> None:

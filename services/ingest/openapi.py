@@ -89,6 +89,7 @@ def _answer(description: str, schema: Any = _PROBLEM) -> dict[str, Any]:
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     202: {"description": "The brokers have stored all of it."},
     400: _answer("Nothing was taken: the body is not JSON.", _INVALID),
+    403: _answer("Nothing was taken: the credential may not write, or not for the tenant of some event.", _INVALID),
     413: _answer("The body is too large."),
     415: _answer("The content type is none that is taken."),
     422: _answer("Nothing was taken: every field of every event that cannot be used.", _INVALID),

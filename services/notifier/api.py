@@ -18,6 +18,7 @@ from services.notifier.delivery_log import DeliveryLog, Place, Wanted
 from shared.breach_records import PublishedType
 from shared.db import Database
 from shared.events import instant
+from shared.guard import Asking
 from shared.problems import ProblemError
 
 
@@ -82,22 +83,23 @@ def router(database: Database) -> APIRouter:
 
     @routes.get("/deliveries")
     async def deliveries(
+        asking: Asking,
         request: Request,
         response: Response,
         wanted: Annotated[Filter, Query()],
     ) -> DeliveryPage:
         """Deliveries, the newest first."""
         after = _read_cursor(wanted.cursor)
-        found = await log.page(Wanted(wanted.state, wanted.receiver), after, wanted.limit)
+        found = await log.page(Wanted(wanted.state, wanted.receiver, asking.tenant), after, wanted.limit)
         cursor = _cursor(found[-1]) if len(found) == wanted.limit else None
         if cursor is not None:
             response.headers["Link"] = f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'
         return DeliveryPage(deliveries=[DeliveryView(**row) for row in found], next_cursor=cursor)
 
     @routes.get("/deliveries/{delivery_id}")
-    async def delivery(delivery_id: UUID) -> DeliveryDetails:
+    async def delivery(asking: Asking, delivery_id: UUID) -> DeliveryDetails:
         """One delivery with its attempts."""
-        found = await log.one(delivery_id)
+        found = await log.one(delivery_id, asking.tenant)
         if found is None:
             raise ProblemError(404, f"There is no delivery {delivery_id}.")
         row, attempts = found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, literal, select, tuple_
 
 from services.notifier.delivery import State, bucket_in
 from services.notifier.tables import attempt, delivery, received
@@ -30,6 +30,7 @@ class Wanted:
 
     state: State | None = None
     receiver: str | None = None
+    tenant: str | None = None
 
 
 class DeliveryLog:
@@ -49,20 +50,21 @@ class DeliveryLog:
             listed = listed.where(delivery.c.state == wanted.state)
         if wanted.receiver is not None:
             listed = listed.where(delivery.c.receiver == wanted.receiver)
+        listed = listed.where(*_of(wanted.tenant))
         if after is not None:
             place = tuple_(literal(moment(after[0])), literal(after[1]))
             listed = listed.where(tuple_(delivery.c.created_at, delivery.c.id) < place)
         async with self._database.transaction("list deliveries") as connection:
             return [dict(row) for row in (await connection.execute(listed)).mappings()]
 
-    async def one(self, identity: UUID) -> tuple[Fields, list[Fields]] | None:
-        """A delivery and its attempts in their order; None where there is none of that id.
+    async def one(self, identity: UUID, tenant: str | None = None) -> tuple[Fields, list[Fields]] | None:
+        """A delivery and its attempts in their order; None where there is none of that id and tenant.
 
         Raises:
             Unavailable, Refused: see `shared.db`.
         """
         bucket = bucket_in(identity)
-        wanted = _shown().where(delivery.c.bucket == bucket, delivery.c.id == identity)
+        wanted = _shown().where(delivery.c.bucket == bucket, delivery.c.id == identity, *_of(tenant))
         made = select(attempt).where(attempt.c.bucket == bucket, attempt.c.delivery_id == identity)
         async with self._database.transaction("read a delivery") as connection:
             found = (await connection.execute(wanted)).mappings().one_or_none()
@@ -75,3 +77,8 @@ class DeliveryLog:
 def _shown() -> Select[Any]:
     same = and_(received.c.bucket == delivery.c.bucket, received.c.event_id == delivery.c.event_id)
     return select(*_SHOWN).join_from(delivery, received, same)
+
+
+def _of(tenant: str | None) -> list[ColumnElement[bool]]:
+    # An item is tenant/kind/id, a source tenant/source/name.
+    return [] if tenant is None else [func.starts_with(received.c.item, f"{tenant}/")]

@@ -15,6 +15,7 @@ from services.timer.query_store import Page, QueryStore, StoredItem
 from services.timer.view import STATE_BITS, ClockState, ClockView, ItemView, clocks_of, item_view
 from shared.db import Database
 from shared.events import Kind, parse_instant
+from shared.guard import Asking
 from shared.kafka.producer import partition_of
 from shared.problems import ProblemError
 from shared.web import asked_instant
@@ -41,10 +42,11 @@ def router(database: Database) -> APIRouter:
     store = QueryStore(database)
 
     @routes.get("/items/{tenant}/{kind}/{item_id:path}")
-    async def item(tenant: str, kind: Kind, item_id: str) -> ItemView:
+    async def item(asking: Asking, tenant: str, kind: Kind, item_id: str) -> ItemView:
         """One item with its clocks, and why each is as it is."""
         key = f"{tenant}/{kind}/{item_id}"
-        count = 0 if "\0" in key else await store.partitions()  # no item has that in its key, and no query may
+        # No item has a NUL in its key, and no query may. Another tenant's item is as good as none.
+        count = await store.partitions() if asking.sees(tenant) and "\0" not in key else 0
         found = await store.item(partition_of(key.encode(), count), key) if count else None
         if found is None:
             raise ProblemError(404, f"There is no item {key}.")
@@ -52,6 +54,7 @@ def router(database: Database) -> APIRouter:
 
     @routes.get("/clocks")
     async def clocks(
+        asking: Asking,
         state: Annotated[list[ClockState] | None, Query(description="Only clocks in one of these states.")] = None,
         due_before: Annotated[str | None, Query(description="RFC 3339; only with state=running.")] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="Items in a page.")] = 100,
@@ -60,7 +63,7 @@ def router(database: Database) -> APIRouter:
         """Clocks by state. Running ones come in the order in which their items need attention next, others by item."""
         states = state or list(STATE_BITS)
         bits = sum(STATE_BITS[each] for each in set(states))
-        page = Page(_read_cursor(cursor), limit)
+        page = Page(_read_cursor(cursor), limit, asking.tenant)
         before = asked_instant("due_before", due_before)
         if states == ["running"]:
             found = await store.due(bits, before, page)

@@ -13,6 +13,7 @@ from services.timer.explanation_model import ExplanationView
 from services.timer.explanation_view import explanation_view, page
 from shared.db import Database
 from shared.events import Instant, Kind
+from shared.guard import Asking
 from shared.problems import ProblemError
 from shared.web import asked_instant
 
@@ -24,6 +25,7 @@ def explanation_router(database: Database) -> APIRouter:
 
     @routes.get("/items/{tenant}/{kind}/{item_id:path}/explanation", response_model=ExplanationView)
     async def explanation(  # noqa: PLR0913, PLR0917 # one argument for each parameter of the request
+        asking: Asking,
         tenant: str,
         kind: Kind,
         item_id: str,
@@ -35,7 +37,7 @@ def explanation_router(database: Database) -> APIRouter:
         key = f"{tenant}/{kind}/{item_id}"
         as_of, begins = asked_instant("at", at), asked_instant("since", since)
         try:
-            found = await explainer.explain(key, as_of)
+            found = await explainer.explain(key, as_of) if asking.sees(tenant) else None
         except Forgotten as exc:
             raise ProblemError(410, str(exc)) from exc
         if found is None:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Integer,
     LargeBinary,
     MetaData,
@@ -60,10 +61,11 @@ class StoredItem(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Where a page of items begins, and how long it is."""
+    """Where a page of items begins, how long it is, and whose they are."""
 
     after: tuple[int, int, str] | None  # (next_due, partition, key) of the last item of the page before
     limit: int
+    tenant: str | None = None  # None: everybody's
 
 
 class QueryStore:
@@ -92,6 +94,7 @@ class QueryStore:
         """
         place = tuple_(_item.c.next_due, _item.c.partition, _item.c.key)
         wanted = [_item.c.next_due.is_not(None), _item.c.clock_states.op("&")(states) != 0]
+        wanted += _of(page.tenant)
         if before is not None:
             wanted.append(_item.c.next_due < before)
         if page.after is not None:
@@ -108,7 +111,7 @@ class QueryStore:
 
     async def all(self, states: int, page: Page) -> list[StoredItem]:
         """Items in the order of their keys, with a clock in one of *states* (bits)."""
-        query = select(*_SHOWN).where(_item.c.clock_states.op("&")(states) != 0)
+        query = select(*_SHOWN).where(_item.c.clock_states.op("&")(states) != 0, *_of(page.tenant))
         if page.after is not None:
             query = query.where(tuple_(_item.c.partition, _item.c.key) > page.after[1:])
         return await self._rows(query.order_by(_item.c.partition, _item.c.key).limit(page.limit))
@@ -122,3 +125,7 @@ class QueryStore:
         async with self._database.transaction("read items") as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
         return [StoredItem(*row) for row in rows]
+
+
+def _of(tenant: str | None) -> list[ColumnElement[bool]]:
+    return [] if tenant is None else [func.starts_with(_item.c.key, f"{tenant}/")]
