@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from services.timer.explanation_api import explanation_router
 from services.timer.query_store import Page, QueryStore, StoredItem
 from services.timer.view import STATE_BITS, ClockState, ClockView, ItemView, clocks_of, item_view
 from shared.db import Database
-from shared.events import Kind, parse_instant
+from shared.events import Instant, Kind, parse_instant
 from shared.guard import Asking
 from shared.kafka.producer import partition_of
 from shared.problems import ProblemError
@@ -71,12 +72,18 @@ def router(database: Database) -> APIRouter:
             raise ProblemError(422, "due_before needs state=running: no other clock is due.")
         else:
             found = await store.all(bits, page)
-        views = [view for row in found for view in clocks_of(row.key, row.state, row.ledger) if view.state in states]
-        if before is not None:  # what comes next for the item may be a warning, or another clock's
-            views = [view for view in views if view.due_at is not None and parse_instant(view.due_at) < before]
+        views = [view for view in _clocks(found, before) if view.state in states]
         return ClockPage(clocks=views, next_cursor=_cursor(found[-1]) if len(found) == limit else None)
 
     return routes
+
+
+def _clocks(items: Iterable[StoredItem], before: Instant | None) -> list[ClockView]:
+    views = [view for row in items for view in clocks_of(row.key, row.state, row.ledger)]
+    if before is None:
+        return views
+    # What comes next for an item may be a warning, or another clock's.
+    return [view for view in views if view.due_at is not None and parse_instant(view.due_at) < before]
 
 
 def _cursor(row: StoredItem) -> str:
