@@ -114,6 +114,7 @@ class Process:
             now=world.time,
             metrics=self.metrics,
             keep_items=keep_items,
+            awake=2,
         )
         self._stop, self._leaving = asyncio.Event(), asyncio.Event()
         self._tasks = [

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from services.timer import ledger
-from services.timer.holdings import SOURCES_MOST, Held, Holding, SourceName, fingerprint
+from services.timer.arrivals import Arrival
+from services.timer.held import Held
+from services.timer.holdings import SOURCES_MOST, Holding, SourceName
 from services.timer.ledger import Output
 from services.timer.scrubbing import bare
-from services.timer.view import STATE_BITS
 from services.timer.write_set import (
     HeardRow,
     HearingRow,
@@ -25,7 +25,7 @@ from services.timer.write_set import (
     pack_headers,
 )
 from shared.events import SECOND, BreachEvent, Event, Headers, Instant
-from shared.kafka.connection import MAX_RECORD_BYTES, Record
+from shared.kafka.connection import MAX_RECORD_BYTES
 from shared.published import breach_headers
 
 SHORT_BYTES: Final = 1_000  # an attribute up to which is kept where others are left out
@@ -77,11 +77,14 @@ class Draft:
         """Note that the partition's offset moved, whatever was in the records."""
         self._part(holding)
 
-    def remember(self, holding: Holding, held: Held, event: Event) -> None:
-        """Keep an event that was folded, for the day on which the item must be folded again."""
-        self._part(holding).events.setdefault(held.key, []).append(event)
-        held.recent[-1].append(event)
-        held.seen += fingerprint(event)
+    def remember(self, holding: Holding, held: Held, events: Sequence[Event]) -> None:
+        """Keep events that were folded, for the day on which the item must be folded again."""
+        kept = self._part(holding).events
+        if held.key in kept:
+            kept[held.key] += events
+        else:
+            kept[held.key] = list(events)
+        held.recent[-1].extend(events)
 
     def delete(self, holding: Holding, held: Held) -> None:
         """Note that the item's attributes must be forgotten, wherever its events are kept."""
@@ -97,15 +100,19 @@ class Draft:
         part = self._part(holding)
         part.events[key] = [bare(event) for event in events]
         held = part.deleted[key]
-        held.recent = [[bare(event) for event in some] for some in held.recent]
+        held.recent = tuple([[bare(event) for event in some] for some in held.recent])
 
-    def hear(self, holding: Holding, arrivals: Iterable[tuple[Event, Record]], now: Instant) -> None:
+    def hear(self, holding: Holding, arrivals: Iterable[Arrival], now: Instant) -> None:
         """Note of which sources something new arrived, and when, to the second; what Plazo itself writes is no source.
 
         A record without a time, or with one that has not come yet, arrives *now*. Of more than SOURCES_MOST sources
         the ones that are new are passed over.
         """
-        latest = {(event.tenant, event.source): record.timestamp for event, record in arrivals if not event.recount}
+        latest: dict[SourceName, int] = {}
+        for arrival in arrivals:
+            if arrival.event.recount is None:
+                name = (arrival.event.tenant, arrival.event.source)
+                latest[name] = max(latest.get(name, 0), arrival.record.timestamp)
         for name, at_ms in latest.items():
             second = (at_ms if 0 < at_ms < now // 1000 else now // 1000) // 1000 * SECOND
             before = holding.heard.get(name)
@@ -208,18 +215,16 @@ def _move(holding: Holding) -> Move:
 
 
 def _item_row(partition: int, revision: int, held: Held) -> ItemRow:
-    states = 0
-    for clock in ledger.told_clocks(held.state, held.ledger):
-        states |= STATE_BITS[clock.state]
+    state, ledger = held.packed
     return ItemRow(
-        partition=partition,
-        key=held.key,
-        state=_PACK.encode(held.state),
-        ledger=_PACK.encode(held.ledger),
-        next_due=held.next_due,
-        clock_states=states,
-        quarantined=held.quarantined,
-        seen=held.seen,
-        revision=revision,
-        retired=" ".join(held.retired),
+        partition,
+        held.key,
+        state,
+        ledger,
+        held.next_due,
+        held.clock_states,
+        held.quarantined,
+        held.seen,
+        revision,
+        " ".join(held.retired),
     )

@@ -47,7 +47,7 @@ def _over(state: ItemState) -> ItemState:
 
 
 def _measured_late(found: ItemState, event: Event, rulebook: Rulebook) -> ItemState:
-    step = Step(replace(found, clocks=(), unmeasured=()), event, rulebook)
+    step = Step(replace(found, clocks=(), unmeasured=(), suspended=()), event, rulebook)
     for cycle in open_cycles(found):
         (step.open_beside if cycle.beside else step.open)(cycle, step.rules(cycle.version))
     return step.result()

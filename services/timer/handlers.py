@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import Final, Protocol
 
 import structlog
 
-from services.timer import fold, ledger
-from services.timer.burial import bare_record
+from services.timer import fold
+from services.timer.arrivals import Arrival, grouped
 from services.timer.draft import Draft
 from services.timer.evidence import Evidence
+from services.timer.folding import Folding
+from services.timer.held import Held
 from services.timer.histories import Items, held_of, known_events
-from services.timer.holdings import Deadline, Held, Holding, Holdings, fingerprint
+from services.timer.holdings import Deadline, Holding, Holdings
 from services.timer.ledger import Firing
 from services.timer.refusals import Refusals
 from services.timer.rulebook import Rulebook
-from services.timer.scrubbing import bare, is_repeat, is_too_late, scrubbed
 from services.timer.telling import Teller
 from services.timer.write_set import WriteSet
 from shared.dlq_limit import USUAL, DlqLimit
-from shared.errors import BadRecord
-from shared.events import DELETIONS, SECOND, Event, Instant, Topics
+from shared.events import SECOND, Instant, Topics
 from shared.kafka.connection import Record
 from shared.metrics import Metrics
-from shared.recounts import decode_event
 
 log = structlog.get_logger(__name__)
-
-
-class Arrival(NamedTuple):
-    """An event, and the record that brought it."""
-
-    event: Event
-    record: Record
+AWAKE: Final = 8_192
+"""Of so many items, those used last, the state is kept unpacked: 40 MiB, and four of five events of usual traffic."""
 
 
 class Lane(Protocol):
@@ -59,6 +54,7 @@ class Timer:
         now: Callable[[], Instant],
         metrics: Metrics,
         keep_items: int,
+        awake: int = AWAKE,
         limit: DlqLimit = USUAL,
     ) -> None:
         self._holdings = holdings
@@ -70,10 +66,13 @@ class Timer:
         self._now = now
         self._metrics = metrics
         self._keep_items = keep_items
+        self._awake = awake
         self._teller = Teller(holdings, metrics, rulebook=rulebook, now=now)
         self._draft = Draft(topics.breaches)
         self.refusals = Refusals(topics.deadletters, limit, metrics, draft=lambda: self._draft)
-        self._bury = self.refusals.bury
+        self._folding = Folding(
+            draft=lambda: self._draft, refusals=self.refusals, rulebook=rulebook, items=items, metrics=metrics
+        )
         self._late: dict[Holding, list[Arrival]] = {}  # events of the open write set that came out of order, or again
 
     @property
@@ -88,14 +87,15 @@ class Timer:
             TooManyDeadLetters: the write set must not be closed any more.
         """
         begun = self._now()
-        arrivals = [arrival for record in records if (arrival := self._decoded(holding, record)) is not None]
+        groups = grouped(records, partial(self.refusals.bury, holding))
         begun = self._took("decode", begun)
-        await self._load(holding, {arrival.event.item for arrival in arrivals})
+        await self._load(holding, groups)
         begun = self._took("load", begun)
-        fresh: list[Arrival] = []
         late: list[Arrival] = []
-        for arrival in arrivals:
-            (fresh if self._fold(holding, arrival) else late).append(arrival)
+        for key, arrivals in groups.items():
+            late += self._folding.in_order(holding, key, arrivals)
+        left_out = set(map(id, late))
+        fresh = [arrival for arrivals in groups.values() for arrival in arrivals if id(arrival) not in left_out]
         self._draft.hear(holding, fresh, begun)
         self.refusals.weigh(records, but=[arrival.record for arrival in late])
         self._took("fold", begun)
@@ -116,7 +116,7 @@ class Timer:
             if holding is None:
                 continue
             await self._load(holding, keys)
-            await self._fold_stale(holding, keys)
+            await self._folding.stale(holding, keys)
             if not holding.lost:
                 firing = Firing(evidence.through, self._now(), evidence.late_possible, self._rulebook().calendar_data)
                 for key in keys:
@@ -137,33 +137,12 @@ class Timer:
             begun = self._took("freeze", begun)
             await self._lane.put(write_set, pinned)
             self._took("wait_for_lane", begun)
+        count = len(self._holdings.partitions)
         for holding in self._holdings.partitions.values():
-            holding.evict(self._keep_items // len(self._holdings.partitions))
+            holding.rest(self._awake // count)
+            holding.evict(self._keep_items // count)
 
     # --- folding ---
-
-    def _decoded(self, holding: Holding, record: Record) -> Arrival | None:
-        try:
-            return Arrival(decode_event(record.headers, record.value), record)
-        except BadRecord as exc:
-            self._bury(holding, record, exc)
-            return None
-
-    def _fold(self, holding: Holding, arrival: Arrival) -> bool:
-        """Apply an event in one step; False when it is not surely a new one that follows the last."""
-        event = arrival.event
-        held = holding.items.get(event.item)
-        if held is None:
-            if event.recount is not None:
-                self._bury(holding, arrival.record, BadRecord("invalid", f"there is no item {event.item}", "subject"))
-                return True
-            held = Held(event.item, fold.EMPTY, ledger.EMPTY)
-            holding.item_count += 1
-        elif fingerprint(event) in held.seen or not fold.follows(held.state, event) or self._is_stale(held):
-            return False
-        holding.use(held)
-        self._apply(holding, held, arrival)
-        return True
 
     async def _fold_late(self) -> None:
         """Fold items again whose events came out of order; leave repeats alone.
@@ -175,73 +154,16 @@ class Timer:
         late = {holding: arrivals for holding, arrivals in late.items() if not holding.lost}
         if not late:
             return
-        wanted = [(holding, event.item) for holding, arrivals in late.items() for event, _ in arrivals]
+        wanted = [(holding, arrival.event.item) for holding, arrivals in late.items() for arrival in arrivals]
         known = await known_events(self._items, wanted)
-        if any(not self._knows(event) for arrivals in late.values() for event, _ in arrivals):
+        if any(not self._folding.knows(arrival.event) for arrivals in late.values() for arrival in arrivals):
             await self._look()
+        now = self._now()
         for holding, arrivals in late.items():
             for arrival in arrivals:
-                self._fold_again(holding, arrival, known[holding.partition, arrival.event.item])
+                self._folding.again(holding, arrival, known[holding.partition, arrival.event.item], now)
         self.refusals.weigh([arrival.record for arrivals in late.values() for arrival in arrivals])
         self._took("fold_late", begun)
-
-    def _fold_again(self, holding: Holding, arrival: Arrival, known: list[Event]) -> None:
-        event = arrival.event
-        held = holding.items[event.item]
-        if is_repeat(held.state, event, known):
-            self._metrics.events_folded.labels(outcome="repeated").inc()
-            return
-        self._draft.hear(holding, [arrival], self._now())
-        if is_too_late(held.state, event):
-            error = BadRecord("too_late", "expected an event from after the deletion of its item", "time")
-            self._bury(holding, bare_record(arrival.record, event), error)
-            return
-        if not self._knows(event):
-            error = BadRecord("invalid", "expected a version that is registered", "data.policy_version")
-            self._bury(holding, arrival.record, error)
-            return
-        known.append(event)
-        # One that follows after all had another's fingerprint, or came behind a late one of the same batch. What comes
-        # after a deletion changes nothing in any order, and what is kept of a deleted item cannot be folded.
-        is_in_place = fold.follows(held.state, event) and not self._is_stale(held)
-        history = None if is_in_place or held.state.deleted is not None else known
-        self._apply(holding, held, arrival, history)
-        self._metrics.events_folded.labels(outcome="late").inc()
-
-    def _apply(self, holding: Holding, held: Held, arrival: Arrival, history: list[Event] | None = None) -> None:
-        """One step, or with *history* the whole fold again. A failure sets the item aside; the others go on."""
-        self._draft.touch(holding, held)
-        was_deleted = held.state.deleted is not None
-        if held.quarantined:
-            self.refusals.follows(arrival.record)
-            self._set_aside(holding, held, arrival, "an earlier event of the item failed")
-            return
-        try:
-            if history is None:
-                held.state = fold.apply(held.state, arrival.event, self._rulebook())
-            else:
-                self._refold(held, history)
-        except Exception as exc:  # a bug of ours, in one item's history
-            log.exception("folding failed, the item is quarantined", item=held.key, event_id=arrival.event.id)
-            held.quarantined = True
-            self._set_aside(holding, held, arrival, repr(exc))
-            return
-        if held.state.deleted is None:
-            self._draft.remember(holding, held, arrival.event)
-            return
-        self._draft.remember(holding, held, bare(arrival.event))
-        if not was_deleted:
-            self._draft.delete(holding, held)
-
-    def _set_aside(self, holding: Holding, held: Held, arrival: Arrival, why: str) -> None:
-        """Bury an event that cannot be folded; a deletion takes the attributes away all the same."""
-        event, record = arrival
-        if event.type in DELETIONS and held.state.deleted is None:
-            held.state = scrubbed(held.state, event)
-            self._draft.delete(holding, held)
-        if held.state.deleted is not None:
-            record = bare_record(record, event)
-        self._bury(holding, record, BadRecord("quarantined", why))
 
     async def _forget_deleted(self) -> None:
         """Keep of the events of the items that were just deleted only what tells repeats of them."""
@@ -250,38 +172,6 @@ class Timer:
             known = await known_events(self._items, wanted)
             for holding, key in wanted:
                 self._draft.forget(holding, key, fold.distinct(known[holding.partition, key]))
-
-    def _refold(self, held: Held, history: list[Event]) -> None:
-        before, held.state = held.state, fold.refold(history, self._rulebook())
-        held.retired = ledger.retired(held.key, before, held.state, held.retired)
-
-    def _is_stale(self, held: Held) -> bool:
-        """Whether the item was folded under other exclusions than hold now; a deleted one cannot be folded again."""
-        return held.state.exclusions != self._rulebook().exclusions_revision and held.state.deleted is None
-
-    def _knows(self, event: Event) -> bool:
-        """Whether the version to which the event moves clocks, if it does, is known to this process."""
-        version = None if event.recount is None else event.recount.policy_version
-        return version is None or self._rulebook().knows(version)
-
-    # --- firing ---
-
-    async def _fold_stale(self, holding: Holding, keys: Collection[str]) -> None:
-        """Fold those of the items again that were folded under other exclusions: what is due may not be by these."""
-        found = [held for key in keys if (held := holding.items.get(key)) is not None]
-        stale = [held for held in found if self._is_stale(held) and not held.quarantined]
-        if not stale:
-            return
-        known = await known_events(self._items, [(holding, held.key) for held in stale])
-        for held in stale:
-            self._draft.touch(holding, held)
-            try:
-                self._refold(held, known[holding.partition, held.key])
-                if held.state.deleted is not None:
-                    self._draft.delete(holding, held)
-            except Exception:  # a bug of ours, in one item's history
-                log.exception("folding failed, the item is quarantined", item=held.key)
-                held.quarantined = True
 
     def _took(self, stage: str, begun: Instant) -> Instant:
         """Note the time of a stage of a batch; the present instant, at which the next stage begins."""

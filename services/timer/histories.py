@@ -8,14 +8,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from services.timer.holdings import Held, Holding
-from services.timer.item import ItemState
-from services.timer.ledger import Ledger
+from services.timer.held import Held
+from services.timer.holdings import Holding
 from services.timer.write_set import ItemRow
 from shared.events import Event
 
-_STATE: Final = msgspec.msgpack.Decoder(ItemState)
-_LEDGER: Final = msgspec.msgpack.Decoder(Ledger)
 _EVENTS: Final = msgspec.msgpack.Decoder(list[Event])
 
 
@@ -31,7 +28,9 @@ class Items(Protocol):
 
 def held_of(row: ItemRow) -> Held:
     """An item as it was stored."""
-    held = Held(row.key, _STATE.decode(row.state), _LEDGER.decode(row.ledger), next_due=row.next_due)
+    held = Held(row.key, row.state, row.ledger)
+    held.next_due = row.next_due
+    held.clock_states = row.clock_states
     held.quarantined = row.quarantined
     held.seen = row.seen
     held.retired = tuple(row.retired.split())

@@ -9,71 +9,16 @@ import asyncio
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import islice
-from sys import intern
+from itertools import chain, islice
 from typing import Final
-from zlib import crc32
 
-from services.timer.item import ItemState
-from services.timer.ledger import Ledger, told_clocks
-from shared.events import Event, Instant
+from services.timer.held import Held
+from shared.events import Instant
 
 Deadline = tuple[Instant, int, str]  # when, partition, key of the item
 SourceName = tuple[str, str]  # tenant, source
 KINDS: Final = ("ticket", "chat", "call")
 SOURCES_MOST: Final = 1_000  # sources of a partition that are remembered: of a flood of names the rest is passed over
-
-
-class Held:
-    """One item in memory."""
-
-    __slots__ = (
-        "key",
-        "ledger",
-        "next_due",
-        "open_clocks",
-        "quarantined",
-        "recent",
-        "retired",
-        "seen",
-        "state",
-    )
-
-    def __init__(self, key: str, state: ItemState, ledger: Ledger, *, next_due: Instant | None = None) -> None:
-        self.key = key
-        self.state = state
-        self.ledger = ledger
-        self.next_due = next_due
-        self.open_clocks = open_clocks(state, ledger)  # as the partition counts them
-        self.quarantined = False
-        self.seen = b""  # a fingerprint of each event folded: one that is not in it is surely no repeat
-        self.retired: tuple[str, ...] = ()  # ids of the clocks that late evidence removed
-        # The events in each write set whose outcome is not known, the oldest first: the database may not show them yet.
-        self.recent: list[list[Event]] = []
-
-    def pin(self) -> None:
-        """Note that one more write set holds it."""
-        self.recent.append([])
-
-    def unpin(self) -> None:
-        """Note that the outcome of the oldest write set that holds it is known."""
-        del self.recent[0]
-
-    @property
-    def pins(self) -> int:
-        """How many write sets hold it whose outcome is not known: it must not be read back from the database."""
-        return len(self.recent)
-
-
-def open_clocks(state: ItemState, ledger: Ledger) -> tuple[str, ...]:
-    """ "state/severity" of each clock that has not ended, as the world was told."""
-    clocks = told_clocks(state, ledger)
-    return tuple([intern(f"{clock.state}/{clock.severity}") for clock in clocks if clock.stopped_at is None])
-
-
-def fingerprint(event: Event) -> bytes:
-    """Four bytes of an event's identity; a repeat has the same, another event rarely."""
-    return crc32(event.id.encode(), crc32(event.source.encode())).to_bytes(4, "big")
 
 
 class Holding:
@@ -87,7 +32,8 @@ class Holding:
         self.folded_to = next_offset or 0  # everything below it has been folded, ends without a record included
         self.published_through = 0
         self.outbox_position = 0  # the last one given out
-        self.items: dict[str, Held] = {}  # the least recently used first
+        self.items: dict[str, Held] = {}  # of those that rest the longest resting first
+        self._awake: dict[str, Held] = {}  # those whose state may be unpacked, the least recently used first
         self.complete = False  # every item of the partition is in memory: an unknown key is a new item
         self.item_count = 0
         self.open_clocks: Counter[str] = Counter()  # "state/severity" -> count
@@ -96,15 +42,30 @@ class Holding:
 
     def use(self, held: Held) -> None:
         """Note that *held* was used last."""
-        items = self.items
-        items.pop(held.key, None)
-        items[held.key] = held
+        key, awake = held.key, self._awake
+        if key in awake:
+            del awake[key]
+        else:
+            self.items.pop(key, None)
+            self.items[key] = held
+        awake[key] = held
+
+    def rest(self, most: int) -> None:
+        """Pack all but the *most* items that were used last. Their write sets must be frozen."""
+        awake = self._awake
+        if len(awake) <= most:
+            return
+        for key in list(islice(awake, len(awake) - most)):
+            held = awake.pop(key)
+            held.rest()
+            del self.items[key]
+            self.items[key] = held
 
     def recount(self, held: Held) -> None:
         """Let the count of open clocks follow what became of an item."""
-        after = open_clocks(held.state, held.ledger)
+        after = held.count_clocks()
         if after != held.open_clocks:
-            self.open_clocks.subtract(held.open_clocks)
+            self.open_clocks.subtract(held.open_clocks or ())
             self.open_clocks.update(after)
             held.open_clocks = after
 
@@ -113,8 +74,11 @@ class Holding:
         surplus = len(self.items) - keep
         if surplus <= 0:
             return
-        for key in list(islice((held.key for held in self.items.values() if not held.pins), surplus)):
+        awake = self._awake
+        in_order = chain((held for key, held in self.items.items() if key not in awake), awake.values())
+        for key in list(islice((held.key for held in in_order if not held.pins), surplus)):
             del self.items[key]
+            self._awake.pop(key, None)
             self.complete = False
 
 

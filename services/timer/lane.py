@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from services.timer.holdings import Held
+from services.timer.held import Held
 from services.timer.quarantine import set_aside
 from services.timer.write_set import WriteSet
 from shared.db import BadData

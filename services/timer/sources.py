@@ -19,7 +19,8 @@ import msgspec
 import structlog
 
 from services.timer.draft import Draft
-from services.timer.holdings import SOURCES_MOST, Held, Holding, Holdings, SourceName
+from services.timer.held import Held
+from services.timer.holdings import SOURCES_MOST, Holding, Holdings, SourceName
 from services.timer.rulebook import Rulebook
 from services.timer.silence import KEPT, Habit, Hearing, Silence, heard_through, rule_of, silence, spoke
 from services.timer.source_store import Heard

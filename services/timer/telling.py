@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from services.timer import ledger
 from services.timer.draft import Draft
-from services.timer.holdings import Held, Holding, Holdings
+from services.timer.held import Held
+from services.timer.holdings import Holding, Holdings
 from services.timer.ledger import Firing, Output
 from services.timer.rulebook import Rulebook
 from services.timer.tally import count
@@ -34,9 +35,9 @@ class Teller:
             return
         if held.quarantined:  # an event of it could not be folded, and may be what the deadline waited for
             firing = replace(firing, late_evidence_possible=True)
+        draft.touch(holding, held)
         held.next_due = None  # its entry is used up; what is due next gets one when the write set closes
         held.ledger, outputs = ledger.outputs(key, held.state, held.ledger, firing)
-        draft.touch(holding, held)
         draft.size += 1
         for output in outputs:
             self._publish(draft, holding, held, output, detected_at=firing.detected_at)

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.timer import ledger
 from services.timer.announcement import Output
+from services.timer.arrivals import arrival
 from services.timer.draft import Draft
-from services.timer.fold import EMPTY
-from services.timer.holdings import SOURCES_MOST, Held, Holding
+from services.timer.held import Held
+from services.timer.holdings import SOURCES_MOST, Holding
 from services.timer.write_set import HeardRow
 from shared.events import SECOND, BreachEvent, CountedSpan, Recount
 from shared.kafka.connection import MAX_RECORD_BYTES
@@ -26,7 +26,7 @@ def published(**changes: Any) -> BreachEvent:
     """The event as it stands in the outbox."""
     draft, holding = Draft("sla.breaches.v1"), Holding(0, 1, revision=0, next_offset=0)
     event = breach_event(**changes)
-    draft.publish(holding, Held(ITEM, EMPTY, ledger.EMPTY), Output("id", "sla.clock.breached.v1", DUE, event))
+    draft.publish(holding, Held(ITEM), Output("id", "sla.clock.breached.v1", DUE, event))
     write_set, _ = draft.freeze()
     [row] = write_set.outbox
     assert row.value is not None
@@ -57,7 +57,9 @@ NOW = 60 * SECOND
 def heard(holding: Holding, *arrivals: tuple[str, int]) -> tuple[HeardRow, ...]:
     """What a write set says about sources of which (name, timestamp in ms) arrived."""
     draft = Draft("sla.breaches.v1")
-    draft.hear(holding, [(ticket_event(source=name), FakeRecord(b"", timestamp=at)) for name, at in arrivals], NOW)
+    draft.hear(
+        holding, [arrival(ticket_event(source=name), FakeRecord(b"", timestamp=at)) for name, at in arrivals], NOW
+    )
     write_set, _ = draft.freeze()
     assert not write_set.heard or write_set.moves  # it is written with its partition, or not at all
     return write_set.heard
@@ -87,5 +89,5 @@ def test_of_a_flood_of_sources_the_rest_is_passed_over() -> None:
 def test_what_plazo_writes_itself_is_no_source() -> None:
     draft = Draft("sla.breaches.v1")
     holding = Holding(0, 1, revision=0, next_offset=0)
-    draft.hear(holding, [(ticket_event(source="/plazo", recount=Recount()), FakeRecord(b""))], NOW)
+    draft.hear(holding, [arrival(ticket_event(source="/plazo", recount=Recount()), FakeRecord(b""))], NOW)
     assert draft.freeze()[0].heard == ()

@@ -10,8 +10,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from services.timer import fold, ledger
-from services.timer.holdings import Held
+from services.timer.held import Held
 from services.timer.lane import Lane
 from services.timer.write_set import WriteSet, unpack_headers
 from shared.db import BadData
@@ -70,7 +69,7 @@ def both(first: WriteSet, second: WriteSet) -> WriteSet:
 
 def item(key: str) -> Held:
     """An item that is pinned by one write set."""
-    held = Held(key, fold.EMPTY, ledger.EMPTY)
+    held = Held(key)
     held.pin()
     held.recent[-1].append(ticket_event())
     return held
@@ -148,7 +147,7 @@ async def test_items_are_unpinned_once_the_outcome_is_known() -> None:
     held = item(A)
     held.pin()
     await desk.write(write_set(A), held=[held])
-    assert held.recent == [[]]  # what was committed is forgotten, also while the item is in another write set
+    assert held.recent == ([],)  # what was committed is forgotten, also while the item is in another write set
     await desk.write(write_set(A, revision=1), held=[held])
     assert held.pins == 0
 

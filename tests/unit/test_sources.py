@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from services.timer.holdings import SOURCES_MOST, Held, Holding, Holdings
+from services.timer.held import Held
+from services.timer.holdings import SOURCES_MOST, Holding, Holdings
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from services.timer.silence import BREAK, KEPT
