@@ -31,6 +31,9 @@ class Rows(Protocol):
     async def changed(self, partition: int, revision: int) -> list[str]:
         """The keys of the items that were written by a revision or later."""
 
+    async def standing(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        """partition -> (epoch, revision)."""
+
     async def fed(self, revisions: Mapping[int, tuple[int, int]]) -> None:
         """Store how far the feed has come: partition -> (epoch, revision)."""
 
@@ -62,6 +65,8 @@ class Feed:
         self._topic = topic
         self._idle = idle
         self._partitions: dict[int, _Partition] = {}
+        # (partition, key) -> (epoch, revision) of what was sent and may have arrived after what another owner sent.
+        self._unsure: dict[tuple[int, str], tuple[int, int]] = {}
 
     def begin(self, partition: int, *, epoch: int, told_below: int, revision: int) -> None:
         """Begin with a partition whose rows below *told_below* were told, and whose next write set is *revision*."""
@@ -85,6 +90,7 @@ class Feed:
     async def round(self) -> float:
         """Tell some of what changed; the seconds until the next round."""
         try:
+            await self._make_sure()
             await self._look()
             told = await self._tell(AT_REST if self._idle() else UNDER_LOAD)
             await self._store()
@@ -107,17 +113,41 @@ class Feed:
             chosen += [(partition, key) for key in list(fed.changed)[: most - len(chosen)]]
         if not chosen:
             return 0
+        epochs = {partition: self._partitions[partition].epoch for partition, _ in chosen}
         for partition, key in chosen:  # what changes again from now on is told again
             del self._partitions[partition].changed[key]
         try:
             rows = await self._rows.items(chosen)
-            await self._sender.send(self._topic, [record for row in rows for record in clock_records(row)])
+            self._unsure = {(row.partition, row.key): (epochs[row.partition], row.revision) for row in rows}
+            await self._send(rows)
+            await self._make_sure()
         except BaseException:
             for partition, key in chosen:
                 if partition in self._partitions:
                     self._partitions[partition].changed[key] = None
             raise
         return len(chosen)
+
+    async def _make_sure(self) -> None:
+        """Tell again what another owner changed while it was being told here.
+
+        A process can stand still for minutes between reading a row and sending it. What it sends then is late, and
+        compaction keeps the last record of a clock, whatever its revision. Whoever sends last looks again, so that the
+        last record is the latest state.
+        """
+        while self._unsure:
+            standing = await self._rows.standing({partition for partition, _ in self._unsure})
+            epochs = {partition: epoch for partition, (epoch, _) in standing.items()}
+            foreign = {place: sent for place, sent in self._unsure.items() if epochs.get(place[0]) != sent[0]}
+            rows = await self._rows.items(list(foreign)) if foreign else []
+            changed = [row for row in rows if row.revision != foreign[row.partition, row.key][1]]
+            if changed:
+                log.warning("states of clocks were told late, and are told again", items=len(changed))
+                await self._send(changed)
+            self._unsure = {(row.partition, row.key): (epochs[row.partition], row.revision) for row in changed}
+
+    async def _send(self, rows: Iterable[ItemRow]) -> None:
+        await self._sender.send(self._topic, [record for row in rows for record in clock_records(row)])
 
     async def _store(self) -> None:
         done = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import pytest
 
 from services.timer import fold, ledger
+from services.timer.clock_record import clock_records
 from services.timer.feed import AT_REST, UNDER_LOAD, Feed
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
@@ -43,6 +44,7 @@ class Rows:
     rows: dict[str, ItemRow] = field(default_factory=dict)
     stored: list[Mapping[int, tuple[int, int]]] = field(default_factory=list)
     asked: list[Sequence[tuple[int, str]]] = field(default_factory=list)
+    epoch: int = 1
 
     async def items(self, keys: Sequence[tuple[int, str]]) -> list[ItemRow]:
         self.asked.append(keys)
@@ -51,21 +53,28 @@ class Rows:
     async def changed(self, partition: int, revision: int) -> list[str]:
         return [key for key, found in self.rows.items() if found.revision >= revision]
 
+    async def standing(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        return dict.fromkeys(partitions, (self.epoch, 0))
+
     async def fed(self, revisions: Mapping[int, tuple[int, int]]) -> None:
         self.stored.append(revisions)
 
 
 @dataclass
 class Sent:
-    """What was sent; fails while *down*."""
+    """What was sent; fails while *down*. *meanwhile* happens while the next is on its way."""
 
     records: list[Outgoing] = field(default_factory=list)
     down: bool = False
+    meanwhile: Callable[[], None] | None = None
 
     async def send(self, topic: str, records: Iterable[Outgoing]) -> None:
         if self.down:
             raise Unavailable("no broker")
         assert topic == "clocks"
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
         self.records += records
 
 
@@ -158,3 +167,54 @@ async def test_a_busy_lane_leaves_the_feed_little(rows: Rows, sent: Sent, idle: 
     await feed.round()
     assert len(rows.asked[0]) == most
     assert rows.stored == []
+
+
+def taken_over(rows: Rows, sent: Sent, *changed: ItemRow) -> Callable[[], None]:
+    """Another process takes the partition, changes items and tells of them."""
+
+    def happens() -> None:
+        rows.epoch += 1
+        rows.rows.update({each.key: each for each in changed})
+        sent.records += [record for each in changed for record in clock_records(each)]
+
+    return happens
+
+
+async def test_what_a_process_that_stood_still_tells_late_is_followed_by_what_is_so(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/a"), row("default/ticket/b"))
+    sent.meanwhile = taken_over(rows, sent, row("default/ticket/a", revision=7))
+    await feed.round()
+    last = {record.key: revision_of(record) for record in sent.records}  # as compaction leaves them
+    assert sorted(last.values()) == [0, 0, 7, 7]
+
+
+async def test_what_is_told_late_stays_so_for_no_longer_than_kafka_is_away(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/a"))
+    takes_over = taken_over(rows, sent, row("default/ticket/a", revision=7))
+
+    def happens() -> None:
+        takes_over()
+        sent.down = True
+
+    sent.meanwhile = happens
+    await feed.round()
+    feed.drop(0)
+    assert {revision_of(record) for record in sent.records[-2:]} == {0}
+    sent.down = False
+    await feed.round()
+    assert {revision_of(record) for record in sent.records[-2:]} == {7}
+
+
+async def test_where_nobody_took_over_everything_is_told_once(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/a"))
+    await feed.round()
+    await feed.round()
+    assert len(sent.records) == 2
+
+
+def revision_of(record: Outgoing) -> int:
+    """The revision in the state of a clock."""
+    return msgspec.json.decode(record.value or b"", type=ClockState).revision
