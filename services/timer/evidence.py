@@ -94,16 +94,21 @@ class Gate:
         self._upstream = upstream
         self._group = group
         self._events_topic = events_topic
+        self._own_count: int | None = None  # how many partitions the events topic had at first
         self._trouble: str | None = None
 
     async def held(self, kinds: Collection[str]) -> dict[Place, int] | None:
-        """The ends of every upstream partition that can carry an event of *kinds*; None when any is unknown."""
+        """The ends of every upstream partition that can carry an event of *kinds*; None when any is unknown.
+
+        None also once our own topic has another number of partitions than at first: keys have moved then.
+        """
         topics = [topic.topic for topic in self._upstream if not topic.kinds.isdisjoint(kinds)]
         try:
             async with _answered():
-                counts = await self._brokers.counts(topics)
+                counts = await self._brokers.counts([*topics, self._events_topic])
                 if not all(counts.get(topic) for topic in topics):
                     return None  # a topic that does not exist says nothing about what it would hold
+                self._check_own(counts[self._events_topic])
                 places = [Place(topic, partition) for topic in topics for partition in range(counts[topic])]
                 return await self._ends(places)
         except PlazoError as exc:
@@ -144,6 +149,12 @@ class Gate:
             self._tell(exc)
             return None
         return None if ends is None else {place.partition: end for place, end in ends.items()}
+
+    def _check_own(self, count: int) -> None:
+        # With another number of partitions the events of an item may be on one that nobody looks at for it.
+        self._own_count = self._own_count or count
+        if count != self._own_count:
+            raise Unavailable(f"{self._events_topic} has {count} partitions, and had {self._own_count}")
 
     def _tell(self, trouble: PlazoError | None) -> None:
         # The gate asks many times a second, and gets the same answer each time.

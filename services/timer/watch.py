@@ -151,11 +151,16 @@ class Watch:
         return hold
 
     async def _ask_ends(self) -> None:
-        unknown = [partition for partition, waiting in self._waiting.items() if waiting.end is None]
-        ends = await self._gate.own_ends(unknown) if unknown else None
-        for partition in unknown if ends is not None else ():
-            if partition in self._waiting:
-                self._waiting[partition].end = (ends or {})[partition]
+        """Ask where the partitions end that are waited for.
+
+        An end before what had been folded when it was asked for is that of another log: it says nothing about what is
+        still to be read.
+        """
+        folded = {place: each.holding.folded_to for place, each in self._waiting.items() if each.end is None}
+        ends = await self._gate.own_ends(folded) if folded else None
+        for partition, end in (ends or {}).items():
+            if partition in self._waiting and end >= folded[partition]:
+                self._waiting[partition].end = end
 
     async def _settle(self) -> None:
         """Fire what is folded to its end, or has waited long enough; forget what is no longer ours."""

@@ -46,6 +46,16 @@ async def test_no_upstream_topic_at_all_holds_nothing_back() -> None:
     assert await only_calls.reading({}) == Reading(0, 0)
 
 
+@pytest.mark.parametrize("partitions", [1, 3, 0])
+async def test_once_our_own_topic_has_other_partitions_there_is_no_evidence(partitions: int) -> None:
+    made = brokers(10, 10, 10)
+    asking = gate(made)
+    assert await asking.held(("ticket",)) is not None
+    made.held = {place: end for place, end in made.held.items() if place.topic != "events"}
+    made.held |= {Place("events", number): 10 for number in range(partitions)}
+    assert await asking.held(("ticket",)) is None
+
+
 async def test_a_partition_that_was_just_added_counts() -> None:
     made = brokers(10, 10, 10)
     asking = gate(made)

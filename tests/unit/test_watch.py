@@ -313,3 +313,19 @@ async def test_a_stop_ends_the_sleep() -> None:
     post = Post()
     async with asyncio.timeout(0.5), post.running():
         await soon(lambda: not post.deadlines.earlier.is_set())
+
+
+async def test_an_end_before_what_is_folded_is_that_of_another_log_and_says_nothing() -> None:
+    post = Post()
+    post.holdings.partitions[0].folded_to = 5
+    post.holdings.partitions[1].folded_to = 5
+    post.brokers.held[own(0)] = 2  # the topic was deleted and made again
+    async with post.running():
+        post.due("gone", partition=0)
+        post.due("there", partition=1)
+        await soon(lambda: post.names == ["there"])
+        for _ in range(2):
+            post.pass_s(HOLD_MAX_S / 2)
+            await soon(lambda: post.watch._holds[post.holdings.partitions[0]]._looked == post.time())
+        await soon(lambda: post.names == ["there", "gone"])
+    assert post.fired[1][1].late_possible
