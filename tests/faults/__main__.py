@@ -1,6 +1,6 @@
 """`make faults`: every row of the failure matrix on a real broker and a real database, a line a row.
 
-    python -m tests.faults [--only NUMBER|NAME]
+    python -m tests.faults [--only NUMBER|NAME,...]
 
 With SEED or MINUTES in the environment it plays the soak of random faults alone, with that seed, for so long.
 
@@ -22,7 +22,7 @@ from tests.faults.report import Report
 def main() -> int:
     """Run what was asked for; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="the number of a row, or a part of its name")
+    parser.add_argument("--only", help="numbers of rows, or parts of their names, with commas between")
     only = parser.parse_args().only or ("soak" if {"SEED", "MINUTES"} & os.environ.keys() else None)
     report = Report(only)
     quiet = ["-p", "no:terminal", "-o", "addopts=--strict-markers --strict-config"]

@@ -15,8 +15,9 @@ class Row(NamedTuple):
     name: str
 
     def is_meant(self, only: str) -> bool:
-        """Whether *only* is its number, or a part of its name."""
-        return only == str(self.number) if only.isdecimal() else only.lower() in self.name.lower()
+        """Whether *only* has its number, or a part of its name; several have a comma between them."""
+        wanted = [each.strip().lower() for each in only.split(",")]
+        return any(each == str(self.number) if each.isdecimal() else each in self.name.lower() for each in wanted)
 
     def __str__(self) -> str:
         return f"{self.number or '-':>3}  {self.name}"

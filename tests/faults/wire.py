@@ -7,7 +7,7 @@ connection was cut meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -27,13 +27,15 @@ class Way(Enum):
 
 @dataclass
 class Trap:
-    """Cuts the connection in which *pattern* passes in one direction, once it has been passed on.
+    """Waits for *pattern* in one direction, and springs once: what has it is passed on (or not), and then *act* done.
 
-    It springs once; `sprung` tells.
+    Without *act* the connection is cut in which it passed; *passes* False swallows the bytes that have it.
     """
 
     way: Way
     pattern: bytes
+    act: Callable[[], None] | None = None
+    passes: bool = True
     sprung: asyncio.Event = field(default_factory=asyncio.Event)
 
     def springs(self, way: Way, chunk: bytes) -> bool:
@@ -42,24 +44,6 @@ class Trap:
             return False
         self.sprung.set()
         return True
-
-
-@dataclass
-class Allowance:
-    """Cuts the connection that would pass more bytes in one direction than are left; what is left still passes."""
-
-    way: Way
-    left: int
-    sprung: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def passed(self, way: Way, chunk: bytes) -> bytes:
-        """What may pass of *chunk*."""
-        if way is not self.way or self.sprung.is_set():
-            return chunk
-        some, self.left = chunk[: self.left], max(0, self.left - len(chunk))
-        if len(some) < len(chunk):
-            self.sprung.set()
-        return some
 
 
 class _Connection:
@@ -77,11 +61,14 @@ class _Connection:
                 if wire.delay_s:
                     await asyncio.sleep(wire.delay_s)
                 await wire.flowing[way].wait()
-                some = chunk if wire.allowance is None else wire.allowance.passed(way, chunk)
-                self._ends[way].write(some)
-                await self._ends[way].drain()
-                if len(some) < len(chunk) or (wire.trap is not None and wire.trap.springs(way, chunk)):
+                trap = wire.trap if wire.trap is not None and wire.trap.springs(way, chunk) else None
+                if trap is None or trap.passes:
+                    self._ends[way].write(chunk)
+                    await self._ends[way].drain()
+                if trap is not None and trap.act is None:
                     break
+                if trap is not None and trap.act is not None:
+                    trap.act()
         # What was passed on shall arrive, so the ends are closed and not torn off.
         for end in self._ends.values():
             end.close()
@@ -100,7 +87,6 @@ class Wire:
         self.port = port or free_port()
         self.delay_s = 0.0  # of each piece of up to 64 KiB, in each direction
         self.trap: Trap | None = None
-        self.allowance: Allowance | None = None
         self.flowing = {way: asyncio.Event() for way in Way}
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
