@@ -34,6 +34,7 @@ COMMANDS: Final = {  # name, which is the module's name too (with _ for -) -> wh
     "explain": "Explain every clock of an item: what counted, what did not, and why it is due when it is due.",
     "replay": "Send recorded events to an upstream topic again, at their own pace, faster, or at once.",
     "migrate-policies": "Show what another version of the policies would change for open clocks, and change it.",
+    "parked": "Show the records that the brokers did not take, and send them once they would.",
     "keys": "Make, list and revoke the API keys that open the HTTP side.",
     "migrate": "Bring the database to this version and create the topics that are missing.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",

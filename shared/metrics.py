@@ -73,6 +73,9 @@ class Metrics:
         self.outbox_oldest = self._gauge(
             "sla_outbox_oldest_timestamp_seconds", "When the oldest of them was committed; 0 without one."
         )
+        self.parked = self._counter(
+            "sla_outbox_parked_records", "Committed events that the brokers do not take, put aside.", "reason"
+        )
         self.batch_stage = self._histogram(
             "sla_timer_batch_stage_seconds",
             "Time of one batch by stage: decode, load, fold, fold_late, freeze, wait_for_lane.",

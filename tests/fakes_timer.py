@@ -281,6 +281,9 @@ class FakeSender:
         self.begun = 0  # sends, whatever became of them
         self.troubles: list[str] = []  # of the next sends: "lost" before anything is written, "unanswered" after all is
         self.largest = 1_000_000
+        self.refusing: set[str] = set()  # topics that take nothing
+        self.is_down = False
+        self.tries = 0
         self.delivered = asyncio.Event()
         self.gate = asyncio.Event()  # sends wait while it is not set
         self.gate.set()
@@ -290,8 +293,9 @@ class FakeSender:
         self.begun += 1
         await self.gate.wait()
         some = list(records)
+        self.tries += 1
         trouble = self.troubles.pop(0) if self.troubles else ""
-        if trouble == "lost":
+        if trouble == "lost" or self.is_down or topic in self.refusing:
             raise Unavailable("the brokers do not answer")
         if any(len(record.value or b"") > self.largest for record in some):
             raise TooLarge("a record is too large")
@@ -302,4 +306,19 @@ class FakeSender:
 
     async def restart(self) -> None:
         """Open a new session."""
+        if self.is_down:
+            raise Unavailable("the brokers do not answer")
         self.sessions += 1
+
+
+class FakeParking:
+    """The table of parked records in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[OutboxRow] = []
+        self.reasons: list[str] = []
+
+    async def park(self, rows: Sequence[OutboxRow], reason: str) -> None:
+        """Keep rows."""
+        self.rows += rows
+        self.reasons.append(reason)

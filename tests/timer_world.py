@@ -24,7 +24,7 @@ from shared.kafka.connection import Outgoing, Place, Record
 from shared.metrics import Metrics
 from shared.recounts import encode_event
 from tests.fakes import FakeRecord
-from tests.fakes_timer import FakeBrokers, FakeLeases, FakeSender, FakeStore, Tables, Time
+from tests.fakes_timer import FakeBrokers, FakeLeases, FakeParking, FakeSender, FakeStore, Tables, Time
 
 PARTITIONS: Final = 2
 TOPICS: Final = Topics()
@@ -91,7 +91,14 @@ class Process:
         self.sender.sent = world.topic
         self.metrics = Metrics(f"timer-{name}", "test")
         self.lane = Lane(self.store, committed=self._committed, lost=self._lose, topics=TOPICS)
-        self.relay = Relay(self.sender, self.store, published=self._published, metrics=self.metrics)
+        self.relay = Relay(
+            self.sender,
+            self.store,
+            FakeParking(),
+            breaches="sla.breaches.v1",
+            published=self._published,
+            metrics=self.metrics,
+        )
         self.partitions = Partitions(
             holdings=self.holdings,
             rows=self.store,

@@ -2,13 +2,16 @@
 
 After any error whose outcome is not known a new producer session is opened, and everything that was not acknowledged
 is sent again with the same ids. No Kafka call is made inside a database transaction.
+
+A record that the brokers will never take is parked in a table, with the reason: it is not lost, and holds up no others.
+So are records of a topic that takes nothing while another one does, but for breaches: these are waited for.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
@@ -25,6 +28,7 @@ log = structlog.get_logger(__name__)
 MOST: Final = 5_000  # rows sent at a time
 KEPT: Final = 20_000  # rows in memory; what is more stays in the outbox until its turn comes
 RETRY_S: Final = 0.5
+TRIES: Final = 3  # after which a topic that takes nothing, while another one does, is waited for no longer
 
 
 class Sender(Protocol):
@@ -44,20 +48,38 @@ class Outbox(Protocol):
         """The first rows beyond a position."""
 
 
+class Parking(Protocol):
+    """Where records are put that the brokers do not take."""
+
+    async def park(self, rows: Sequence[OutboxRow], reason: str) -> None:
+        """Keep rows of the outbox for a person to look at."""
+
+
 class Relay:
     """Publishes what the lane has committed."""
 
-    def __init__(
-        self, sender: Sender, outbox: Outbox, *, published: Callable[[int, int], None], metrics: Metrics
+    def __init__(  # noqa: PLR0913 # one argument for each thing that it connects
+        self,
+        sender: Sender,
+        outbox: Outbox,
+        parking: Parking,
+        *,
+        breaches: str,
+        published: Callable[[int, int], None],
+        metrics: Metrics,
     ) -> None:
         self._sender = sender
         self._outbox = outbox
-        self._published = published  # takes (partition, position): everything up to it is with the brokers
+        self._parking = parking
+        self._breaches = breaches  # the topic that is waited for, however long
+        self._published = published  # takes (partition, position): everything up to it is with the brokers or parked
         self._metrics = metrics
         self._rows: deque[OutboxRow] = deque()
         # partition -> the position beyond which its rows are only in the outbox
         self._behind: dict[int, int] = {}
         self._left: set[int] = set()  # of these, the ones that were given more rows meanwhile
+        self._settled: set[tuple[int, int]] = set()  # (partition, position) of the first rows that need nothing more
+        self._failures: Counter[str] = Counter()  # topic -> how often in a row it took nothing while another one did
         self._arrived = asyncio.Event()
         self._progress = asyncio.Event()  # wakes its waiters whenever rows are done with
 
@@ -83,6 +105,7 @@ class Relay:
     def drop(self, partition: int) -> None:
         """Forget a partition that another process publishes now."""
         self._rows = deque(row for row in self._rows if row.partition != partition)
+        self._settled = {place for place in self._settled if place[0] != partition}
         self._behind.pop(partition, None)
         self._wake()
 
@@ -123,7 +146,8 @@ class Relay:
         except (Unavailable, Refused) as exc:
             log.warning("the relay waits", rows=len(self._rows), error=str(exc))
             await pause(RETRY_S, stop)
-            await self._reconnect()
+            if not await self._reconnect():
+                self._failures.clear()  # no topic is to blame
         else:
             self._done(some)
 
@@ -146,25 +170,54 @@ class Relay:
             self._wake()
 
     async def _send(self, rows: Sequence[OutboxRow]) -> None:
-        by_topic: dict[str, list[Outgoing]] = {}
+        by_topic: dict[str, list[OutboxRow]] = {}
         for row in rows:
-            by_topic.setdefault(row.topic, []).append(Outgoing(row.key, row.value, unpack_headers(row.headers)))
-        for topic, records in by_topic.items():
+            if not self._settled or row.place not in self._settled:
+                by_topic.setdefault(row.topic, []).append(row)
+        failed: dict[str, Unavailable | Refused] = {}
+        for topic in sorted(by_topic, key=self._breaches.__ne__):  # breaches first
             try:
-                await self._sender.send(topic, records)
-            except TooLarge:
-                await self._send_singly(topic, records)
+                await self._send_topic(topic, by_topic[topic])
+            except (Unavailable, Refused) as exc:
+                failed[topic] = exc
+            else:
+                del self._failures[topic]
+        if failed:
+            self._settled.update(row.place for topic in by_topic.keys() - failed.keys() for row in by_topic[topic])
+            await self._park_what_is_refused(by_topic, failed, others=bool(self._settled))
 
-    async def _send_singly(self, topic: str, records: Sequence[Outgoing]) -> None:
-        # One record that the broker will never take must not hold back the others of its partition.
-        for record in records:
-            try:
-                await self._sender.send(topic, [record])
-            except TooLarge as exc:
-                self._metrics.dead_letters.labels(stage="relay", reason="too_large").inc()
-                log.error(  # noqa: TRY400 # an expected answer of the broker, not a bug
-                    "a record is too large and is left out", topic=topic, key=record.key, error=str(exc)
-                )
+    async def _send_topic(self, topic: str, rows: Sequence[OutboxRow]) -> None:
+        try:
+            await self._sender.send(topic, [_outgoing(row) for row in rows])
+        except TooLarge:
+            for row in rows:
+                await self._send_singly(row)
+
+    async def _send_singly(self, row: OutboxRow) -> None:
+        try:
+            await self._sender.send(row.topic, [_outgoing(row)])
+        except TooLarge as exc:
+            await self._park([row], "too_large", exc)
+
+    async def _park_what_is_refused(
+        self, rows: Mapping[str, Sequence[OutboxRow]], failed: Mapping[str, Unavailable | Refused], *, others: bool
+    ) -> None:
+        """Park the rows of topics that took nothing for long, and raise what has to be waited for."""
+        waiting = []
+        for topic, exc in failed.items():
+            self._failures[topic] += others
+            if topic == self._breaches or self._failures[topic] < TRIES:
+                waiting.append(exc)
+            else:
+                await self._park(rows[topic], "refused", exc)
+        if waiting:
+            raise waiting[0]
+
+    async def _park(self, rows: Sequence[OutboxRow], label: str, why: Exception) -> None:
+        await self._parking.park(rows, str(why))
+        self._settled.update(row.place for row in rows)
+        self._metrics.parked.labels(reason=label).inc(len(rows))
+        log.error("records are parked", topic=rows[0].topic, records=len(rows), key=rows[0].key, error=str(why))
 
     def _done(self, rows: Sequence[OutboxRow]) -> None:
         last: dict[int, int] = {}
@@ -172,6 +225,7 @@ class Relay:
             # Another one is first where the row's partition was dropped meanwhile: then its positions are not ours.
             if self._rows and self._rows[0] is row:
                 self._rows.popleft()
+                self._settled.discard(row.place)
                 last[row.partition] = row.position
         for partition, position in last.items():
             self._published(partition, position)
@@ -181,8 +235,15 @@ class Relay:
         self._progress.set()
         self._progress.clear()
 
-    async def _reconnect(self) -> None:
+    async def _reconnect(self) -> bool:
+        """Open a new session; whether brokers answer."""
         try:
             await self._sender.restart()
         except (Unavailable, Refused) as exc:
             log.warning("Kafka does not answer", error=str(exc))
+            return False
+        return True
+
+
+def _outgoing(row: OutboxRow) -> Outgoing:
+    return Outgoing(row.key, row.value, unpack_headers(row.headers))

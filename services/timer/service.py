@@ -20,6 +20,7 @@ from services.timer.holdings import KINDS, Holdings
 from services.timer.lane import Lane
 from services.timer.lease_store import LeaseStore
 from services.timer.leases import Ownership
+from services.timer.parked_store import ParkedStore
 from services.timer.partitions import Partitions
 from services.timer.patience import PatientItems
 from services.timer.policies import Policies
@@ -75,7 +76,14 @@ class TimerService:
     def _connect_lane(self) -> None:
         """Records to write sets, write sets to the database, what they publish to Kafka."""
         topics = self._settings.topics
-        self._relay = Relay(self._producer, self._store, published=self._note_published, metrics=self._metrics)
+        self._relay = Relay(
+            self._producer,
+            self._store,
+            ParkedStore(self.database),
+            breaches=topics.breaches,
+            published=self._note_published,
+            metrics=self._metrics,
+        )
         self._lane = Lane(self._store, committed=self._tell, lost=self._forget, topics=topics)
         self._feed = Feed(self._store, self._feeder, topics.clocks, idle=lambda: self._lane.idle)
         items = PatientItems(self._store, self._leaving)

@@ -45,6 +45,11 @@ class OutboxRow(NamedTuple):
     headers: bytes
     value: bytes | None
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """What tells it from all others: partition and position."""
+        return self.partition, self.position
+
 
 class Move(NamedTuple):
     """How a write set moves one partition; it holds only if the lease is as expected."""

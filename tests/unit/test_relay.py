@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.timer.relay import KEPT, Relay
+from services.timer.relay import KEPT, TRIES, Relay
 from shared.errors import Refused
 from shared.kafka.connection import Outgoing
 from shared.metrics import Metrics
 from tests.factories import outbox_row
-from tests.fakes_timer import FakeSender, FakeStore, Tables, Time, soon
+from tests.fakes_timer import FakeParking, FakeSender, FakeStore, Tables, Time, soon
 
 
 class Post:
@@ -24,7 +24,15 @@ class Post:
         self.store = FakeStore(self.tables)
         self.sender = FakeSender()
         self.told: list[tuple[int, int]] = []
-        self.relay = Relay(self.sender, self.store, published=self._published, metrics=Metrics("test", "test"))
+        self.parking = FakeParking()
+        self.relay = Relay(
+            self.sender,
+            self.store,
+            self.parking,
+            breaches="sla.breaches.v1",
+            published=self._published,
+            metrics=Metrics("test", "test"),
+        )
 
     def _published(self, partition: int, position: int) -> None:
         self.told.append((partition, position))
@@ -99,7 +107,7 @@ async def test_nothing_is_told_before_it_is_with_the_brokers() -> None:
     assert post.told == [(0, 1)]
 
 
-async def test_a_record_that_is_too_large_does_not_hold_up_the_others() -> None:
+async def test_a_record_that_is_too_large_is_parked_and_does_not_hold_up_the_others() -> None:
     post = Post()
     post.sender.largest = 5
     async with post.running():
@@ -109,6 +117,46 @@ async def test_a_record_that_is_too_large_does_not_hold_up_the_others() -> None:
         await post.relay.drained(0)
     assert post.sent() == [1, 3]
     assert post.told[-1] == (0, 3)
+    assert [row.place for row in post.parking.rows] == [(0, 2)]
+    assert post.parking.reasons == ["a record is too large"]
+
+
+async def test_a_topic_that_takes_nothing_while_another_does_is_parked_after_some_tries() -> None:
+    post = Post()
+    post.sender.refusing = {"sla.deadletters.v1"}
+    async with post.running():
+        post.commit(1, topic="sla.deadletters.v1")
+        post.commit(2)
+        await post.relay.drained(0)
+    assert post.sent() == [2]  # once, and not again at every try of the other topic
+    assert [row.place for row in post.parking.rows] == [(0, 1)]
+    assert post.told == [(0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("refusing", "is_down"),
+    [
+        # Breaches are what all of this is for: they wait.
+        ({"sla.breaches.v1"}, False),
+        # Brokers that are away say nothing about a topic.
+        ({"sla.deadletters.v1"}, True),
+    ],
+)
+async def test_breaches_and_brokers_that_are_away_are_waited_for(refusing: set[str], is_down: bool) -> None:
+    post = Post()
+    post.sender.refusing = refusing
+    async with post.running():
+        post.commit(1, topic="sla.deadletters.v1")
+        post.commit(2)
+        await soon(lambda: len(post.sent()) + len(post.sent(topic="sla.deadletters.v1")) == 1)
+        post.sender.is_down = is_down
+        tries = post.sender.tries
+        await soon(lambda: post.sender.tries > tries + TRIES + 1)
+        assert not post.parking.rows
+        post.sender.refusing, post.sender.is_down = set(), False
+        await post.relay.drained(0)
+    assert post.sent() == [2]
+    assert post.sent(topic="sla.deadletters.v1") == [1]
 
 
 async def test_brokers_that_refuse_the_producer_lose_nothing() -> None:
