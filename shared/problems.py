@@ -62,6 +62,7 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Unavailable, _unavailable)
+    app.add_exception_handler(Exception, _bug)
 
 
 async def _problem(_request: Request, exc: Exception) -> Response:
@@ -87,3 +88,8 @@ async def _unavailable(_request: Request, exc: Exception) -> Response:
     if not isinstance(exc, Unavailable):
         raise exc
     return unavailable_response(exc)
+
+
+async def _bug(_request: Request, _exc: Exception) -> Response:
+    # What it was goes into the log, with its traceback, and is nobody's business outside.
+    return problem_response(500, "An error inside Plazo; its log has more.")

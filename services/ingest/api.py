@@ -25,6 +25,7 @@ from shared.problems import ProblemError
 SINGLE: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 PLAIN: Final = "application/json"
+_VALUE: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 class Writer(Protocol):
@@ -111,8 +112,16 @@ def _parts(headers: Mapping[str, str], body: bytes) -> list[bytes]:
 def _from_binary(headers: Mapping[str, str], body: bytes) -> bytes:
     attributes: dict[str, Any] = {name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")}
     if body:
-        attributes["data"] = msgspec.Raw(body)
+        attributes["data"] = _one_value(body)
     return msgspec.json.encode(attributes)
+
+
+def _one_value(body: bytes) -> msgspec.Raw:
+    # It is put into the event as it is, so `{}, "subject": "another"` must not get by.
+    try:
+        return _VALUE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ProblemError(400, f"The body is not JSON: {exc}") from exc
 
 
 def _events(parts: list[bytes], door: Door, asking: Caller) -> list[Event]:

@@ -17,7 +17,7 @@ from services.notifier.delivery import ChannelName, Result, State
 from services.notifier.delivery_log import DeliveryLog, Place, Wanted
 from shared.breach_records import PublishedType
 from shared.db import Database
-from shared.events import instant
+from shared.events import instant, moment
 from shared.guard import Asking
 from shared.problems import ProblemError
 
@@ -71,7 +71,7 @@ class Filter(BaseModel):
     """Which deliveries are listed."""
 
     state: State | None = Field(None, description="Only deliveries in this state.")
-    receiver: str | None = Field(None, description="Only deliveries to this receiver.")
+    receiver: str | None = Field(None, pattern=r"^[^\x00]*$", description="Only deliveries to this receiver.")
     limit: int = Field(100, ge=1, le=1000, description="Deliveries in a page.")
     cursor: str | None = Field(None, description="The `next_cursor` of the page before.")
 
@@ -120,6 +120,8 @@ def _read_cursor(cursor: str | None) -> Place | None:
     if cursor is None:
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[int, UUID])
-    except (msgspec.DecodeError, binascii.Error, ValueError) as exc:
+        place: Place = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[int, UUID])
+        moment(place[0])  # what is no instant of the calendar's was never given out
+    except (msgspec.DecodeError, binascii.Error, ValueError, OverflowError) as exc:
         raise ProblemError(422, "cursor: expected the next_cursor of another page") from exc
+    return place
