@@ -20,6 +20,7 @@ from typing import Final
 
 from rich.console import Console
 
+from shared.logs import configure
 from tests.bench.catalogue import BENCHMARKS
 from tests.bench.figures import Series, keep, kept, markdown, table
 from tests.bench.harness import ROOT
@@ -82,6 +83,7 @@ def main() -> int:
     if arguments.markdown:
         print(markdown(kept(FILE)))
         return 0
+    configure("warning", "console")
     Sizes()  # what is wrong with them is said before anything runs
     failed: list[str] = []
     if arguments.only:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.bench import backtesting, calendars, latency, path
+from tests.bench import backtesting, calendars, deliveries, growth, latency, path, restart, steady
 from tests.bench.work import Work
 
 
@@ -26,6 +26,10 @@ BENCHMARKS: Final = {
     "latency": Benchmark(latency.latency, 6, ("clocks", "seconds")),
     "latency_busy": Benchmark(latency.latency_busy, 7, ("clocks", "seconds", "rate")),
     "burst": Benchmark(latency.burst, 3, ("clocks",)),
+    "restart": Benchmark(restart.restart, 4, ("open",)),
+    "growth": Benchmark(growth.growth, 10, ("idle", "events", "clocks", "seconds")),
+    "notifier": Benchmark(deliveries.notifier, 4, ("deliveries",)),
     "backtest": Benchmark(backtesting.backtest, 0.5, ("events",)),
     "calendar": Benchmark(calendars.calendar, 1),
+    "steady": Benchmark(steady.steady, 21, ("minutes",), by_name_only=True),
 }

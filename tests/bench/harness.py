@@ -95,6 +95,10 @@ class Bench:
         """The names of Plazo's topics in this installation."""
         return Topics(self.prefix)
 
+    def sql(self, statement: str) -> list[str]:
+        """Run a statement outside a transaction, without a limit of time; its rows."""
+        return self.site.postgres.sql(statement, self.database_url.rsplit("/", 1)[1])
+
     def environment(self) -> Mapping[str, str]:
         """The settings of the services."""
         return {
