@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -19,6 +19,7 @@ from shared.events import Instant, Span
 from shared.kafka.connection import Place
 
 log = structlog.get_logger(__name__)
+Answer = TypeVar("Answer")
 ANSWER_S: Final = 2.0  # a broker that answers does so in milliseconds; the client's own limits are far longer
 
 
@@ -94,40 +95,62 @@ class Gate:
         self._upstream = upstream
         self._group = group
         self._events_topic = events_topic
+        self._counts: dict[str, int] = {}  # upstream topic -> how many partitions it had when it was last asked about
         self._own_count: int | None = None  # how many partitions the events topic had at first
         self._trouble: str | None = None
+
+    async def look(self, kinds: Collection[str]) -> tuple[dict[Place, int] | None, Reading | None]:
+        """What the upstream topics hold that can carry an event of *kinds*, and how much of it ingest has read.
+
+        Everything is asked at the same time, so where nothing is missing it takes one round trip. What ingest had
+        committed when it was asked, it has committed by the time the ends are known. As `held` and `reading` give them.
+        """
+        topics = [topic.topic for topic in self._upstream if not topic.kinds.isdisjoint(kinds)]
+        places = self._places(topics)
+        try:
+            async with _answered():
+                counts, ends, committed = await asyncio.gather(
+                    self._brokers.counts([*topics, self._events_topic]),
+                    self._ends(places),
+                    self._committed(places),
+                    return_exceptions=True,
+                )
+                if not self._note(topics, _given(counts)):
+                    return None, None
+                if self._places(topics) != places:  # there are other partitions than were asked about
+                    return await self._ends(self._places(topics)), None
+                held = _given(ends)
+        except PlazoError as exc:
+            self._tell(exc)
+            return None, None
+        return held, None if held is None else await self._reading(held, committed)
 
     async def held(self, kinds: Collection[str]) -> dict[Place, int] | None:
         """The ends of every upstream partition that can carry an event of *kinds*; None when any is unknown.
 
         None also once our own topic has another number of partitions than at first: keys have moved then.
         """
-        topics = [topic.topic for topic in self._upstream if not topic.kinds.isdisjoint(kinds)]
-        try:
-            async with _answered():
-                counts = await self._brokers.counts([*topics, self._events_topic])
-                if not all(counts.get(topic) for topic in topics):
-                    return None  # a topic that does not exist says nothing about what it would hold
-                self._check_own(counts[self._events_topic])
-                places = [Place(topic, partition) for topic in topics for partition in range(counts[topic])]
-                return await self._ends(places)
-        except PlazoError as exc:
-            self._tell(exc)
-            return None
+        return (await self.look(kinds))[0]
 
     async def reading(self, held: Mapping[Place, int]) -> Reading | None:
         """How much of what was *held* ingest has read; None when that is not known.
 
         An offset beyond the end is one of another log: it says nothing about this one.
         """
+        (committed,) = await asyncio.gather(self._committed(list(held)), return_exceptions=True)
+        return await self._reading(held, committed)
+
+    async def _reading(
+        self, held: Mapping[Place, int], committed: Mapping[Place, int | None] | BaseException
+    ) -> Reading | None:
         try:
+            found = _given(committed)
+            known = {place: offset for place in held if (offset := found.get(place)) is not None}
+            if len(known) < len(held):
+                return None
+            # Ingest may have read on since the ends were asked for, so these are asked for again.
+            ahead = [place for place, offset in known.items() if offset > held[place]]
             async with _answered():
-                committed = await self._brokers.committed(self._group, list(held))
-                known = {place: offset for place in held if (offset := committed.get(place)) is not None}
-                if len(known) < len(held):
-                    return None
-                # Ingest may have read on since the ends were asked for, so these are asked for again.
-                ahead = [place for place, offset in known.items() if offset > held[place]]
                 ends = await self._ends(ahead)
         except PlazoError as exc:
             self._tell(exc)
@@ -150,11 +173,26 @@ class Gate:
             return None
         return None if ends is None else {place.partition: end for place, end in ends.items()}
 
-    def _check_own(self, count: int) -> None:
+    def _note(self, topics: Sequence[str], counts: Mapping[str, int]) -> bool:
+        """Remember how many partitions there are; False where a topic is missing and says nothing."""
+        self._counts.update({topic: counts.get(topic, 0) for topic in topics})
+        if not all(self._counts[topic] for topic in topics):
+            return False
         # With another number of partitions the events of an item may be on one that nobody looks at for it.
+        count = counts[self._events_topic]
         self._own_count = self._own_count or count
         if count != self._own_count:
             raise Unavailable(f"{self._events_topic} has {count} partitions, and had {self._own_count}")
+        return True
+
+    def _places(self, topics: Sequence[str]) -> list[Place]:
+        return [Place(topic, partition) for topic in topics for partition in range(self._counts.get(topic, 0))]
+
+    async def _committed(self, places: Sequence[Place]) -> Mapping[Place, int | None]:
+        if not places:
+            return {}
+        async with _answered():
+            return await self._brokers.committed(self._group, places)
 
     def _tell(self, trouble: PlazoError | None) -> None:
         # The gate asks many times a second, and gets the same answer each time.
@@ -168,6 +206,12 @@ class Gate:
             return {}
         ends = await self._brokers.ends(places)
         return {place: ends[place] for place in places} if all(place in ends for place in places) else None
+
+
+def _given(answer: Answer | BaseException) -> Answer:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from shared.kafka.connection import Outgoing
 log = structlog.get_logger(__name__)
 AT_REST: Final = 2_000  # items in one round while the lane is idle
 UNDER_LOAD: Final = 200  # and while it is not: the feed must not take the time of what is urgent
+SLICE: Final = 50  # items whose records are made without a pause, 3 ms at 60 µs each: a deadline waits no longer
 REST_S: Final = 0.2
 
 
@@ -146,8 +147,10 @@ class Feed:
                 await self._send(changed)
             self._unsure = {(row.partition, row.key): (epochs[row.partition], row.revision) for row in changed}
 
-    async def _send(self, rows: Iterable[ItemRow]) -> None:
-        await self._sender.send(self._topic, [record for row in rows for record in clock_records(row)])
+    async def _send(self, rows: Sequence[ItemRow]) -> None:
+        for first in range(0, len(rows), SLICE):
+            some = rows[first : first + SLICE]
+            await self._sender.send(self._topic, [record for row in some for record in clock_records(row)])
 
     async def _store(self) -> None:
         done = {

@@ -32,8 +32,8 @@ Fire = Callable[[Sequence[Deadline], Evidence], Awaitable[None]]
 class Asks(Protocol):
     """What a watch asks of the gate."""
 
-    async def held(self, kinds: Collection[str]) -> dict[Place, int] | None:
-        """The ends of the upstream partitions."""
+    async def look(self, kinds: Collection[str]) -> tuple[dict[Place, int] | None, Reading | None]:
+        """The ends of the upstream partitions, and how much of that ingest has read."""
 
     async def reading(self, held: Mapping[Place, int]) -> Reading | None:
         """How much of that ingest has read."""
@@ -129,8 +129,9 @@ class Watch:
         turn = 0
         while not stop.is_set():
             if held is None:
-                held = await self._gate.held((self._kind,))
-            reading = None if held is None else await self._gate.reading(held)
+                held, reading = await self._gate.look((self._kind,))
+            else:
+                reading = await self._gate.reading(held)
             if reading is not None and not reading.missing:
                 self._upstream_hold.clear()
                 return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from services.timer.evidence import Gate, Hold, Reading
@@ -173,3 +175,36 @@ def test_a_wait_that_goes_on_is_over_at_once_the_next_time() -> None:
 
 def test_a_hold_of_nothing_waits_for_nothing() -> None:
     assert Hold(0).over(0, None)
+
+
+async def test_where_nothing_is_missing_one_look_is_enough() -> None:
+    made = brokers(10, 10, 10)
+    asking = gate(made)
+    assert await asking.look(("ticket",)) == (dict.fromkeys(PLACES, 10), None)  # what there is was not known before
+    assert await asking.look(("ticket",)) == (dict.fromkeys(PLACES, 10), Reading(0, 30))
+    made.read[PLACES[0]] = 7
+    assert await asking.look(("ticket",)) == (dict.fromkeys(PLACES, 10), Reading(3, 27))
+
+
+async def test_a_partition_that_is_new_is_looked_at_before_anything_is_taken_for_read() -> None:
+    made = brokers(10, 10, 10)
+    asking = gate(made)
+    await asking.look(("ticket",))
+    new = Place(PLACES[0].topic, 1 + max(place.partition for place in made.held if place.topic == PLACES[0].topic))
+    made.held[new] = 3
+    held, reading = await asking.look(("ticket",))
+    assert held is not None
+    assert (held[new], reading) == (3, None)
+    assert await asking.reading(held) is None  # ingest has not committed anything there
+
+
+async def test_what_is_held_stays_known_while_the_group_does_not_answer() -> None:
+    class Silent(FakeBrokers):
+        async def committed(self, _group: str, places: Sequence[Place]) -> dict[Place, int | None]:
+            raise Unavailable("the coordinator loads")
+
+    made = Silent(held=brokers().held)
+    asking = gate(made)
+    await asking.look(("ticket",))
+    assert await asking.look(("ticket",)) == (dict.fromkeys(PLACES, 10), None)
+    assert await asking.reading(dict.fromkeys(PLACES, 10)) is None

@@ -10,7 +10,7 @@ import pytest
 
 from services.timer import fold, ledger
 from services.timer.clock_record import clock_records
-from services.timer.feed import AT_REST, UNDER_LOAD, Feed
+from services.timer.feed import AT_REST, SLICE, UNDER_LOAD, Feed
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow, Move, WriteSet
@@ -67,6 +67,7 @@ class Sent:
     records: list[Outgoing] = field(default_factory=list)
     down: bool = False
     meanwhile: Callable[[], None] | None = None
+    sizes: list[int] = field(default_factory=list)  # of each send
 
     async def send(self, topic: str, records: Iterable[Outgoing]) -> None:
         if self.down:
@@ -75,7 +76,9 @@ class Sent:
         happens, self.meanwhile = self.meanwhile, None
         if happens is not None:
             happens()
+        before = len(self.records)
         self.records += records
+        self.sizes.append(len(self.records) - before)
 
 
 @pytest.fixture
@@ -109,6 +112,15 @@ async def test_every_clock_of_a_changed_item_is_told_under_its_id(rows: Rows, se
         ("resolution", "running", "1970-01-01T08:16:40Z"),
     ]
     assert [record.key.decode() for record in sent.records] == [state.clock_id for state in states]
+
+
+async def test_records_are_made_some_at_a_time_so_that_no_deadline_waits_for_all_of_them(
+    rows: Rows, sent: Sent
+) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, *(row(f"default/ticket/{number}") for number in range(2 * SLICE + 1)))
+    await feed.round()
+    assert sent.sizes == [2 * SLICE, 2 * SLICE, 2]  # two clocks each
 
 
 async def test_an_item_that_changed_twice_is_told_once(rows: Rows, sent: Sent) -> None:
