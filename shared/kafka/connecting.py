@@ -82,7 +82,7 @@ _OF_A_CONNECTION: Final = frozenset(
 def _meaning(exc: BaseException, place: str, options: Mapping[str, Any]) -> PlazoError | None:
     if isinstance(exc, kafka_errors.BrokerResponseError | kafka_errors.AuthenticationFailedError):
         return _not_logged_in(exc, place, options)
-    protocol = str(options["security_protocol"])
+    protocol = str(options.get("security_protocol", "PLAINTEXT"))
     if isinstance(exc, kafka_errors.KafkaConnectionError):
         return _closed(exc.__cause__, place, protocol)
     if isinstance(exc, ConnectionResetError):

@@ -21,6 +21,7 @@ from shared.failpoints import failpoint
 from shared.kafka.connecting import opened
 from shared.kafka.connection import FETCH_WAIT_MS, Connection, Place, Record, limited, within
 from shared.kafka.group import committed_offsets
+from shared.kafka.header_names import HeaderNames
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 log = structlog.get_logger(__name__)
@@ -66,13 +67,13 @@ async def consume(
         Refused: the group may not read, or the log has lost what the group was to read next.
     """
     consumer = _consumer(connection, subscription)
-    assignments = _Assignments()
+    assignments, names = _Assignments(), HeaderNames()
     consumer.subscribe(list(subscription.topics), listener=assignments)
     try:
         await opened(connection, consumer.start)
         committed: dict[TopicPartition, int] = {}
         while not stop.is_set():
-            records = await _poll(consumer, subscription, assignments)
+            records = await _poll(consumer, subscription, assignments, names)
             if assignments.fresh:
                 committed.clear()
                 assignments.fresh.clear()
@@ -106,7 +107,7 @@ def _consumer(connection: Connection, subscription: Subscription) -> AIOKafkaCon
 
 
 async def _poll(
-    consumer: AIOKafkaConsumer, subscription: Subscription, assignments: _Assignments
+    consumer: AIOKafkaConsumer, subscription: Subscription, assignments: _Assignments, names: HeaderNames
 ) -> list[Record] | None:
     # A partition that the group has never read starts at its beginning. None: the brokers do not answer.
     while True:
@@ -122,13 +123,33 @@ async def _poll(
                 f"the log does not hold what group {subscription.group} was to read next, {exc.args[0]}: records were "
                 "lost unread; set the group's offsets to where it shall go on, and start again"
             ) from exc
+        except UnicodeDecodeError as exc:
+            names.unreadable(exc)
+            await _read_again(consumer)
         except kafka_errors.KafkaError as exc:
-            if not exc.retriable:
-                raise Refused(f"read {', '.join(subscription.topics)}: {exc!r}") from exc
-            log.warning("poll failed", error=repr(exc))
+            _refuse_what_stays(exc, subscription)
             return None
         else:
+            names.polled(len(polled))
             return [record for records in polled.values() for record in records]
+
+
+def _refuse_what_stays(exc: kafka_errors.KafkaError, subscription: Subscription) -> None:
+    if not exc.retriable:
+        raise Refused(f"read {', '.join(subscription.topics)}: {exc!r}") from exc
+    log.warning("poll failed", error=repr(exc))
+
+
+async def _read_again(consumer: AIOKafkaConsumer) -> None:
+    # A decoder that fails takes with it what the same poll had of other partitions, whose positions have moved.
+    places = [Place(tp.topic, tp.partition) for tp in consumer.assignment()]
+    async with limited("read where the group is"):
+        offsets = await committed_offsets(consumer._coordinator, places)
+        for place, offset in offsets.items():
+            if offset is None:
+                await consumer.seek_to_beginning(TopicPartition(*place))
+            else:
+                consumer.seek(TopicPartition(*place), offset)
 
 
 async def _begun(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:

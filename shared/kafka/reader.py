@@ -12,6 +12,7 @@ from aiokafka import errors as kafka_errors
 from shared.errors import Unavailable
 from shared.kafka.connecting import opened
 from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, within
+from shared.kafka.header_names import HeaderNames
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,7 @@ class Reader:
         self._connection = connection
         self._client = client
         self._consumer: AIOKafkaConsumer | None = None
+        self._names = HeaderNames()
         self._next: dict[int, int] = {}  # partition -> the offset at which the next accepted batch must begin
 
     async def start(self) -> None:
@@ -95,8 +97,17 @@ class Reader:
         if not self._next:
             await asyncio.sleep(timeout_ms / 1000)
             return {}
+        polled = await self._polled(consumer, timeout_ms, max_records)
+        accepted = {}
+        for tp, records in polled.items():
+            kept = self._continuing(tp.partition, records)
+            if kept:
+                accepted[tp.partition] = kept
+        return accepted
+
+    async def _polled(self, consumer: AIOKafkaConsumer, timeout_ms: int, max_records: int) -> dict[Any, list[Any]]:
         try:
-            polled = await consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+            polled: dict[Any, list[Any]] = await consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
         except kafka_errors.OffsetOutOfRangeError as exc:
             log.error(  # noqa: TRY400 # a fact about the log, not a bug
                 "a partition is not read: its log does not hold the stored offset", topic=self.topic, error=str(exc)
@@ -104,14 +115,16 @@ class Reader:
             for tp in exc.args[0]:
                 self.remove(tp.partition)
             return {}
+        except UnicodeDecodeError as exc:
+            self._names.unreadable(exc)
+            self._assign(self._next)
+            return {}
         except kafka_errors.KafkaError as exc:
+            # What the same poll had of other partitions may be gone, and their positions may have moved: seek them all.
+            self._assign(self._next)
             raise Unavailable(f"read {self.topic}: {exc!r}") from exc
-        accepted = {}
-        for tp, records in polled.items():
-            kept = self._continuing(tp.partition, records)
-            if kept:
-                accepted[tp.partition] = kept
-        return accepted
+        self._names.polled(len(polled))
+        return polled
 
     def _continuing(self, partition: int, records: list[Any]) -> list[Record]:
         expected = self._next.get(partition)

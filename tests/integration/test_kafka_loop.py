@@ -16,6 +16,7 @@ from shared.kafka.connection import MAX_RECORD_BYTES, Connection, Outgoing, Plac
 from shared.kafka.loop import Handle, Subscription, consume
 from shared.kafka.offsets import Offsets
 from shared.kafka.producer import Producer
+from tests.hostile_batches import write_unreadable
 from tests.servers import Topics
 
 
@@ -67,6 +68,30 @@ async def ignore(_records: Sequence[Record]) -> None:
 
 
 class TestLoop:
+    async def test_a_header_whose_name_is_no_text_ends_no_reader_and_loses_nothing_of_other_partitions(
+        self, topics: Topics, connection: Connection, offsets: Offsets, producer: Producer
+    ) -> None:
+        topic, group = topics.create("names", 3), topics.name("names-group")
+        for partition in range(3):
+            await producer.send(topic, [Outgoing(b"k", b"%d" % n, partition=partition) for n in range(5)])
+            await write_unreadable(topics.broker.bootstrap, topic, [b"5", b"6", b"7"], partition=partition)
+            await producer.send(topic, [Outgoing(b"k", b"8", partition=partition)])
+        found: dict[int, list[int]] = {0: [], 1: [], 2: []}
+
+        async def keep(records: Sequence[Record]) -> None:
+            for record in records:
+                if int(record.value or b"") not in found[record.partition]:
+                    found[record.partition].append(int(record.value or b""))
+                if record.value == b"6":
+                    assert [name for name, _ in record.headers] == ["ce_\ufffd\ufffd"]
+
+        async with consuming(connection, topic, group, keep):
+            assert await committed(offsets, group, topic, 9)
+            async with asyncio.timeout(20):
+                while not all(len(values) == 9 for values in found.values()):  # noqa: ASYNC110 # nobody tells
+                    await asyncio.sleep(0.02)
+        assert found == {partition: list(range(9)) for partition in range(3)}
+
     async def test_an_empty_topic_is_committed_at_once(
         self, topics: Topics, connection: Connection, offsets: Offsets
     ) -> None:

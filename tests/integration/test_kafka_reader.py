@@ -12,6 +12,7 @@ from shared.errors import Unavailable
 from shared.kafka.connection import Connection, Outgoing
 from shared.kafka.producer import Producer
 from shared.kafka.reader import Reader
+from tests.hostile_batches import write_unreadable
 from tests.servers import Topics
 
 NUMBERS = iter(range(1_000))
@@ -53,6 +54,15 @@ async def desk(topics: Topics) -> AsyncIterator[Desk]:
     finally:
         await made.reader.stop()
         await made.producer.stop()
+
+
+async def test_a_header_whose_name_is_no_text_ends_no_reader_and_loses_nothing_of_other_partitions(desk: Desk) -> None:
+    for partition in range(3):
+        await desk.write(partition, range(5))
+        await write_unreadable(desk.bootstrap, desk.topic, [b"5", b"6", b"7"], partition=partition)
+        await desk.write(partition, [8])
+        desk.reader.add(partition, 0)
+    assert await desk.read(27) == {partition: list(range(9)) for partition in range(3)}
 
 
 async def test_a_partition_is_read_from_the_offset_that_is_asked_for(desk: Desk) -> None:
