@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import exc as sql_errors
-from sqlalchemy import make_url
-from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from shared.database_url import connecting, exposure, url_of
 from shared.errors import PlazoError, Refused, Unavailable
 
+log = structlog.get_logger(__name__)
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_MS: Final = 30_000
 CALL_TIMEOUT_S: Final = 40.0  # when the network swallows what is sent, the server's own limit does not help
@@ -35,6 +37,12 @@ _PASSING: Final = (
     asyncpg.ReadOnlySQLTransactionError,  # a demoted node: connect anew, to the one that may write
     OSError,
     TimeoutError,
+)
+
+_SETTINGS: Final = (
+    asyncpg.ClientConfigurationError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # the password among others
+    asyncpg.InvalidCatalogNameError,  # no such database
 )
 
 _BAD_DATA: Final = (
@@ -62,6 +70,11 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _meaning(what: str, exc: BaseException) -> PlazoError:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        said = f"the server's certificate is not trusted: {exc.verify_message}"
+        return Refused(f"{what}: DATABASE_URL: {said} (sslrootcert names authorities)")
+    if isinstance(exc, _SETTINGS):
+        return Refused(f"{what}: DATABASE_URL: {exc}")
     if isinstance(exc, asyncpg.InterfaceError) and isinstance(exc, ValueError):
         return BadData(f"{what}: {exc}")  # a value that the client cannot even send; sent again, it cannot either
     if isinstance(exc, _PASSING):
@@ -69,21 +82,6 @@ def _meaning(what: str, exc: BaseException) -> PlazoError:
     if isinstance(exc, _BAD_DATA):
         return BadData(f"{what}: {exc}")
     return Refused(f"{what}: {exc}")
-
-
-def url_of(text: str) -> URL:
-    """*text* (`postgresql://user:password@host:port/name`) for SQLAlchemy with asyncpg.
-
-    Raises:
-        Refused: it is no such URL.
-    """
-    try:
-        url = make_url(text)
-    except sql_errors.ArgumentError as exc:
-        raise Refused("DATABASE_URL: expected postgresql://user:password@host:port/name") from exc
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise Refused(f"DATABASE_URL: expected a postgresql:// URL, got {url.get_backend_name()}://")
-    return url.set(drivername="postgresql+asyncpg")
 
 
 class Database:
@@ -98,17 +96,24 @@ class Database:
             max_overflow=0,
             pool_timeout=0.75 * call_timeout_s,  # before the call itself is given up, so that its error says why
             pool_pre_ping=False,
-            connect_args={
-                "timeout": CONNECT_TIMEOUT_S,
-                "server_settings": {
+            async_creator=connecting(
+                self.url,
+                timeout=CONNECT_TIMEOUT_S,
+                server_settings={
                     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                     "timezone": "UTC",
                     # A plan made while a table was empty reads the whole table ever after: looking up 10 histories
                     # took 24 ms instead of 1 once 200,000 events were there.
                     "plan_cache_mode": "force_custom_plan",
                 },
-            },
+            ),
         )
+
+    def warn(self) -> None:
+        """Log what the way to the database lacks in protection, if anything."""
+        said = exposure(self.url)
+        if said is not None:
+            log.warning("the connection to the database is not protected", reason=said)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -185,5 +190,5 @@ def alembic_config(url: str) -> Config:
     """Alembic's configuration for the migrations of this project on the database at *url*."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["url"] = url_of(url)
+    config.attributes["connect"] = connecting(url_of(url), timeout=CONNECT_TIMEOUT_S)
     return config

@@ -26,7 +26,8 @@ def run(connection: Connection) -> None:
 
 async def migrate() -> None:
     """Connect and run."""
-    engine = create_async_engine(context.config.attributes["url"], poolclass=NullPool)
+    connect = context.config.attributes["connect"]
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run)

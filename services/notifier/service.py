@@ -78,6 +78,7 @@ class NotifierService:
             self._board = self._read_routes()
         except OSError as exc:
             raise Refused(f"NOTIFY_ROUTES: {exc.strerror}: {exc.filename}") from exc
+        self.database.warn()
         await self.database.check()
         await self._producer.start()
 

@@ -165,6 +165,7 @@ class TimerService:
         Raises:
             Unavailable, Refused, BadDocument: what is missing or wrong, in a sentence.
         """
+        self.database.warn()
         await self.database.check()
         await self._time.round()
         topics = self._settings.topics

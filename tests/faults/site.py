@@ -28,7 +28,7 @@ from services.timer import backtest
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.cloudevents import decode_structured
-from shared.db import url_of
+from shared.database_url import url_of
 from shared.events import SECOND, parse_instant, rfc3339
 from shared.kafka.connection import Connection, Place
 from shared.kafka.offsets import Offsets
