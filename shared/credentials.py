@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared import api_keys
 from shared.api_keys import KeyFile
@@ -11,15 +12,17 @@ from shared.callers import Caller
 from shared.errors import Denied, Refused
 from shared.events import Instant
 from shared.http_settings import HttpSettings
-from shared.issuer import Fetch, Issuer, fetch
 from shared.lifecycle import Signals, every, reload_on_change, together
 from shared.metrics import Metrics
+
+if TYPE_CHECKING:
+    from shared.issuer import Fetch, Issuer
 
 
 class Credentials:
     """The API keys and the issuer of a process, at least one of them."""
 
-    def __init__(self, settings: HttpSettings, now: Callable[[], Instant], fetch_: Fetch = fetch) -> None:
+    def __init__(self, settings: HttpSettings, now: Callable[[], Instant], fetch: Fetch | None = None) -> None:
         """Read the keys.
 
         Raises:
@@ -29,9 +32,7 @@ class Credentials:
         self._now = now
         self._file = settings.api_keys_file
         self._keys = KeyFile()
-        self._issuer = (
-            Issuer(settings.trust, fetch_, now, jwks_url=settings.oidc_jwks_url) if settings.trust is not None else None
-        )
+        self._issuer = _issuer(settings, now, fetch)
         if self._file is not None:
             self._keys = _read(self._file)
 
@@ -69,6 +70,14 @@ def credentials_of(settings: HttpSettings, now: Callable[[], Instant]) -> Creden
         Refused, BadDocument: the file of keys cannot be read, or used.
     """
     return Credentials(settings, now) if settings.asks else None
+
+
+def _issuer(settings: HttpSettings, now: Callable[[], Instant], fetch: Fetch | None) -> Issuer | None:
+    if settings.trust is None:
+        return None
+    from shared import issuer  # noqa: PLC0415 # its libraries take 13 MiB, and few processes let tokens in
+
+    return issuer.Issuer(settings.trust, fetch or issuer.fetch, now, jwks_url=settings.oidc_jwks_url)
 
 
 def _read(path: Path) -> KeyFile:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.callers import unfit_tenant
-from shared.tokens import Algorithm, Trust
+from shared.trust import Algorithm, Trust
 
 _URLS: Final = "expected https://…, or http:// to this machine"
 

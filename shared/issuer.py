@@ -15,7 +15,8 @@ from shared.callers import Caller
 from shared.errors import Denied, Unavailable
 from shared.events import SECOND, Instant, Span
 from shared.http_settings import is_trustworthy
-from shared.tokens import Signer, Trust, caller_of, key_for, public_keys, signer
+from shared.tokens import Signer, caller_of, key_for, public_keys, signer
+from shared.trust import Trust
 
 log = structlog.get_logger(__name__)
 Told = TypeVar("Told")

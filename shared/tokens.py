@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError
@@ -17,27 +17,13 @@ from joserfc.jwk import JWKRegistry, Key
 from shared.callers import SCOPES, Caller, Scope, tenant_named, unfit_tenant
 from shared.errors import Denied
 from shared.events import SECOND, Instant
+from shared.trust import Algorithm, Trust
 
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 # What the library raises for texts, keys and claims that it cannot read at all, beside its own errors.
 _UNREADABLE: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 _KEY_TYPES: Final = frozenset({"RSA", "EC", "OKP"})
 _HEADER_BYTES: Final = 4096
 _LONGEST_NAME: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Which tokens count, and what their claims mean."""
-
-    issuer: str
-    audience: str
-    algorithms: tuple[Algorithm, ...]
-    scope_claim: str = "scope"
-    scope_prefix: str = "plazo:"
-    tenant_claim: str = "tenant"
-    tenant: str | None = None  # of tokens that name none, `*` for all; None: these are refused
-    leeway_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
