@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal, TextIO
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TextIO
 
 import structlog
 
 LogFormat = Literal["json", "console"]
+
+_OF_SEVERAL_LINES: Final = frozenset({"exception", "stack"})  # ours, not what somebody sent
 
 
 def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -> None:
@@ -20,8 +23,11 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    # JSON escapes what could end a line by itself; for people, it is done before.
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
+        if log_format == "json"
+        else [_on_one_line, structlog.dev.ConsoleRenderer()]
     )
     structlog.configure(
         processors=[
@@ -36,7 +42,7 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
@@ -45,3 +51,16 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
     # httpx2 would tell the address of every webhook, and an address can be a secret.
     for noisy in ("aiokafka", "uvicorn", "watchfiles", "alembic", "httpx2"):
         logging.getLogger(noisy).setLevel(max(root.level, logging.ERROR))
+
+
+def escaped(text: str) -> str:
+    """*text* with control characters, and others that cannot be seen, as Python writes them: `\\n`, `\\x1b`."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _on_one_line(_logger: Any, _method: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    # Of everything that a terminal would act on: nobody else writes a line of the log, or colors it.
+    return {
+        escaped(name): escaped(value) if isinstance(value, str) and name not in _OF_SEVERAL_LINES else value
+        for name, value in event.items()
+    }

@@ -12,7 +12,9 @@ from prometheus_client.exposition import generate_latest
 DELAYS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
 AGES: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 1800, 3600, 86400)
 POLICY_LABELS: Final = 50  # policies beyond these are counted together as `other`
-SOURCE_LABELS: Final = 50  # sources beyond these are not shown
+METRIC_LABELS: Final = 20  # the same of metrics, which the policy files name
+SOURCE_LABELS: Final = 50  # sources beyond these are shown together as `other`
+OTHER: Final = "other"
 
 
 class Metrics:
@@ -21,6 +23,7 @@ class Metrics:
     def __init__(self, version: str, tzdata: str, holidays: str = "") -> None:
         self.registry = CollectorRegistry()
         self._policies: set[str] = set()
+        self._metrics: set[str] = set()
         build = {"version": version, "tzdata": tzdata, "holidays": holidays}
         Info("sla_build", "What runs here, with which packages of calendar data.", registry=self.registry).info(build)
         self._of_ingest()
@@ -110,24 +113,38 @@ class Metrics:
 
     def policy_label(self, policy: str) -> str:
         """*policy*, or `other` once there are too many of them for a label."""
-        if policy in self._policies:
-            return policy
-        if len(self._policies) < POLICY_LABELS:
-            self._policies.add(policy)
-            return policy
-        return "other"
+        return _bounded(policy, self._policies, POLICY_LABELS)
+
+    def metric_label(self, metric: str) -> str:
+        """*metric*, the name of a promise, or `other` once there are too many of them for a label."""
+        return _bounded(metric, self._metrics, METRIC_LABELS)
 
     def show_sources(self, sources: Mapping[tuple[str, str], tuple[float, bool]]) -> None:
         """Show of each source, `(tenant, source)`, when it was heard last, and whether it is silent.
 
-        Of more than SOURCE_LABELS the first ones are shown.
+        Of more than SOURCE_LABELS the first ones are shown, and the rest as one: the one that was heard longest ago,
+        and whether any is silent.
         """
         for gauge in (self.source_heard, self.source_silent):
             gauge.clear()  # what another process shows now would stand here for ever
-        for (tenant, source), (heard_s, is_silent) in islice(sources.items(), SOURCE_LABELS):
-            self.source_heard.labels(tenant=tenant, source=source).set(heard_s)
-            self.source_silent.labels(tenant=tenant, source=source).set(is_silent)
+        for (tenant, source), known in islice(sources.items(), SOURCE_LABELS):
+            self._show_source(tenant, source, *known)
+        rest = list(islice(sources.values(), SOURCE_LABELS, None))
+        if rest:
+            self._show_source(OTHER, OTHER, min(heard_s for heard_s, _ in rest), any(silent for _, silent in rest))
+
+    def _show_source(self, tenant: str, source: str, heard_s: float, is_silent: bool) -> None:  # noqa: FBT001 # a value
+        self.source_heard.labels(tenant=tenant, source=source).set(heard_s)
+        self.source_silent.labels(tenant=tenant, source=source).set(is_silent)
 
     def exposition(self) -> bytes:
         """All metrics in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+def _bounded(name: str, known: set[str], most: int) -> str:
+    if name not in known:
+        if len(known) >= most:
+            return OTHER
+        known.add(name)
+    return name
