@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from shared.database_url import connecting, exposure, url_of
 from shared.errors import PlazoError, Refused, Unavailable
+from shared.events import Instant
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -127,6 +128,15 @@ class Database:
         """
         async with self.transaction("reach PostgreSQL") as connection:
             await connection.exec_driver_sql("SELECT 1")
+
+    async def clock(self) -> Instant:
+        """The database's clock: the one time for all processes.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
+        async with self.raw("read the database's clock") as connection:
+            return int(await connection.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"))
 
     async def revision(self) -> str | None:
         """The revision that the database was migrated to; None when it never was.

@@ -7,6 +7,8 @@ import random
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
+from typing import Final
 
 from services.notifier.service import NotifierService, World
 from services.notifier.settings import Settings
@@ -14,11 +16,14 @@ from shared.configuration import load
 from shared.process import run_alone
 from shared.version import VERSION
 
+# Monotonic, and goes on while the machine sleeps: else what is due meanwhile would be late by the time slept.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 def world(environment: Mapping[str, str]) -> World:
     """This process's clock, chance, secrets and standard output."""
     return World(
-        now=lambda: time.time_ns() // 1000,
+        monotonic_us=lambda: time.clock_gettime_ns(_CLOCK) // 1000,
         chance=random.random,
         environment=environment,
         write=lambda line: print(line, flush=True),
@@ -29,8 +34,8 @@ def world(environment: Mapping[str, str]) -> World:
 def main(environment: Mapping[str, str]) -> int:
     """Run the process; its exit status."""
     settings = load(Settings, environment)
-    around = world(environment)
-    return run_alone("notifier", settings, lambda metrics: NotifierService(settings, metrics, around), now=around.now)
+    build = partial(NotifierService, settings, world=world(environment))
+    return run_alone("notifier", settings, build, now=lambda: time.time_ns() // 1000)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ from services.notifier.store import Store
 from shared.db import Database
 from shared.dlq_limit import DlqMeter
 from shared.errors import PlazoError, Refused, Unavailable
-from shared.events import SECOND, Instant, Span
+from shared.events import SECOND, Span
 from shared.kafka.connection import Outgoing
 from shared.kafka.loop import Subscription, consume
 from shared.kafka.producer import Producer
 from shared.lifecycle import Signals, every, reload_on_change, together
 from shared.metrics import Metrics
+from shared.timekeeping import Timekeeper
 
 log = structlog.get_logger(__name__)
 COUNT_S: Final = 15.0  # between two counts of what is pending
@@ -39,7 +40,7 @@ CONNECTIONS: Final = 8  # remembering, claiming, the API, and recording several 
 class World:
     """What the notifier cannot make itself: time, chance, the environment's secrets, a place for lines."""
 
-    now: Callable[[], Instant]
+    monotonic_us: Callable[[], int]  # a clock that nobody sets
     chance: Callable[[], float]  # in [0, 1)
     environment: Mapping[str, str]
     write: Callable[[str], None]  # takes the lines of console receivers
@@ -57,6 +58,7 @@ class NotifierService:
         self._world = world
         self.database = Database(settings.database_url.get_secret_value(), size=CONNECTIONS)
         self._store = Store(self.database)
+        self._time = Timekeeper(world.monotonic_us, self.database.clock)
         self._producer = Producer(settings.connection, "notifier")
         self._client = guard.client(settings.reach, guard.trusting(settings.notifier_ca_file))
         self._joined = asyncio.Event()
@@ -80,13 +82,14 @@ class NotifierService:
             raise Refused(f"NOTIFY_ROUTES: {exc.strerror}: {exc.filename}") from exc
         self.database.warn()
         await self.database.check()
+        await self._time.round()
         await self._producer.start()
 
     async def run(self, signals: Signals) -> None:
         """Remember and deliver until told to stop."""
         settings, stop, board = self._settings, signals.stop, self._loaded()
         around = Surroundings(
-            now=self._world.now,
+            now=self._time.now,
             chance=self._world.chance,
             metrics=self._metrics,
             lease=round(settings.notifier_claim_s * SECOND),
@@ -101,6 +104,7 @@ class NotifierService:
             stop,
             consume(settings.connection, subscription, inbox.on_breach, stop=stop, joined=self._joined),
             courier.run(stop),
+            every(self._time.round, stop),
             every(self._count, stop),
             every(self._prune, stop),
             reload_on_change(settings.notify_routes, self._reload, signals, metrics=self._metrics),
@@ -155,7 +159,7 @@ class NotifierService:
 
     async def _count(self) -> float:
         # Every process counts them all: the gauge's maximum over the processes is the number.
-        known, now = self._loaded().channels, self._world.now()
+        known, now = self._loaded().channels, self._time.now()
         try:
             pending = await self._store.pending()
             # Another process may know a receiver that this one does not know yet, so time is left for that.
@@ -170,7 +174,7 @@ class NotifierService:
         return COUNT_S
 
     async def _prune(self) -> float:
-        before = self._world.now() - round(self._settings.notifier_kept_days * DAY)
+        before = self._time.now() - round(self._settings.notifier_kept_days * DAY)
         try:
             forgotten = await self._store.prune(before)
         except Unavailable as exc:

@@ -38,8 +38,7 @@ class LeaseStore:
 
     async def now(self) -> Instant:
         """The database's clock: the one time for all processes."""
-        async with self._connection("read the database's clock") as connection:
-            return int(await connection.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"))
+        return await self._database.clock()
 
     async def beat(self, instance: str) -> int:
         """Say that this process lives; how many do."""

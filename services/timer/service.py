@@ -30,7 +30,6 @@ from services.timer.settings import Settings
 from services.timer.source_store import SourceStore
 from services.timer.sources import Sources
 from services.timer.store import TimerStore
-from services.timer.timekeeping import Timekeeper
 from services.timer.turns import Turns
 from services.timer.watch import Watch
 from services.timer.write_set import WriteSet
@@ -44,6 +43,7 @@ from shared.kafka.producer import Producer
 from shared.kafka.reader import Reader
 from shared.lifecycle import Signals, every, pause, reload_on_change, together, unless
 from shared.metrics import Metrics
+from shared.timekeeping import Timekeeper
 
 log = structlog.get_logger(__name__)
 POLL_MS = 100
@@ -59,7 +59,7 @@ class TimerService:
         self.database = Database(settings.database_url.get_secret_value())
         self._leases = LeaseStore(self.database)
         self._store = TimerStore(self.database)
-        self._time = Timekeeper(monotonic_us, self._leases.now)
+        self._time = Timekeeper(monotonic_us, self.database.clock)
         self._policies = Policies(self._leases, settings.policies, now=self._time.now)
         self._producer = Producer(settings.connection, "timer")
         self._feeder = Producer(settings.connection, "timer-clocks")

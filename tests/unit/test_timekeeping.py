@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.timer.timekeeping import MEASURE_S, Timekeeper
 from shared.errors import Unavailable
 from shared.events import SECOND, Instant
+from shared.timekeeping import MEASURE_S, Timekeeper
 
 STARTED = 1_767_600_000 * SECOND
 
