@@ -35,6 +35,7 @@ COMMANDS: Final = {  # name, which is the module's name too (with _ for -) -> wh
     "replay": "Send recorded events to an upstream topic again, at their own pace, faster, or at once.",
     "migrate-policies": "Show what another version of the policies would change for open clocks, and change it.",
     "parked": "Show the records that the brokers did not take, and send them once they would.",
+    "resume": "Show the partitions whose log does not hold what was to be read next, and have them read on.",
     "keys": "Make, list and revoke the API keys that open the HTTP side.",
     "migrate": "Bring the database to this version and create the topics that are missing.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",

@@ -28,6 +28,7 @@ class Metrics:
         Info("sla_build", "What runs here, with which packages of calendar data.", registry=self.registry).info(build)
         self._of_ingest()
         self._of_the_timer()
+        self._of_the_outbox()
         self._of_the_notifier()
         self._of_every_service()
 
@@ -60,6 +61,11 @@ class Metrics:
         self.fired = self._counter("sla_timer_fired", "Deadlines that came up.", "outcome")
         self.lag = self._gauge("sla_partition_lag_records", "Records not read yet.", "topic", "partition")
         self.caught_up = self._gauge("sla_partition_caught_up", "1 when a partition was read to its end.", "partition")
+        self.unread = self._gauge(
+            "sla_partition_unread",
+            "1 when it is not read: the log has lost what was next.",
+            "partition",
+        )
         self.epoch = self._gauge(
             "sla_partition_epoch", "The epoch under which this process owns a partition.", "partition"
         )
@@ -72,17 +78,19 @@ class Metrics:
             "sla_source_silent", "1 while a source is silent and that was told.", "tenant", "source"
         )
         self.fenced = self._counter("sla_fenced", "Partitions let go because another process owns them.", "service")
+        self.batch_stage = self._histogram(
+            "sla_timer_batch_stage_seconds",
+            "Time of one batch by stage: decode, load, fold, fold_late, freeze, wait_for_lane.",
+            "stage",
+        )
+
+    def _of_the_outbox(self) -> None:
         self.outbox_pending = self._gauge("sla_outbox_pending_records", "Committed events that are not published yet.")
         self.outbox_oldest = self._gauge(
             "sla_outbox_oldest_timestamp_seconds", "When the oldest of them was committed; 0 without one."
         )
         self.parked = self._counter(
             "sla_outbox_parked_records", "Committed events that the brokers do not take, put aside.", "reason"
-        )
-        self.batch_stage = self._histogram(
-            "sla_timer_batch_stage_seconds",
-            "Time of one batch by stage: decode, load, fold, fold_late, freeze, wait_for_lane.",
-            "stage",
         )
 
     def _of_the_notifier(self) -> None:

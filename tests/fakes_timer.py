@@ -50,6 +50,7 @@ class _LeaseRow:
     items: int = 0
     open_clocks: Mapping[str, int] = field(default_factory=dict)
     told_below: int = 0
+    loss_at: Instant | None = None
 
 
 class Tables:

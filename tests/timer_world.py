@@ -39,6 +39,10 @@ class Ignored:
     def remove(self, partition: int) -> None:
         """Read it no longer."""
 
+    def reads(self, partition: int) -> bool:
+        """All are read."""
+        return True
+
     def begin(self, partition: int, *, epoch: int, told_below: int, revision: int) -> None:
         """Tell the states of its clocks."""
 

@@ -38,6 +38,7 @@ class Holding:
         self.item_count = 0
         self.open_clocks: Counter[str] = Counter()  # "state/severity" -> count
         self.heard: dict[SourceName, Instant] = {}  # when each source was heard here, by what is in a write set
+        self.loss_at: Instant | None = None  # what is open since before then may have ended in records that were lost
         self.lost = False  # set once another process may own the partition
 
     def use(self, held: Held) -> None:

@@ -14,7 +14,7 @@ from shared.events import Instant
 
 _COLUMNS = (
     "partition, owner, epoch, expires_at < clock_timestamp() AS expired, revision, next_offset, published_through,"
-    " items, open_clocks::text AS open_clocks, told_below"
+    " items, open_clocks::text AS open_clocks, told_below, loss_at"
 )
 
 
@@ -149,6 +149,16 @@ class LeaseStore:
             )
             await connection.execute("UPDATE timer.lease SET next_offset = NULL, epoch = epoch + 1")
         return True
+
+    async def resume(self, partition: int, offset: int) -> None:
+        """Have a partition read on at *offset*, by its next owner under a new epoch; what lies before it is lost."""
+        async with self._connection("set a position") as connection:
+            await connection.execute(
+                "UPDATE timer.lease SET next_offset = $2, epoch = epoch + 1, owner = NULL, expires_at = '-infinity',"
+                " loss_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint WHERE partition = $1",
+                partition,
+                offset,
+            )
 
     async def register_version(self, version: StoredVersion) -> None:
         """Let a version of the policies take effect, unless it is the one that is in force last anyway."""

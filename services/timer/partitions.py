@@ -47,6 +47,9 @@ class Reading(Protocol):
     def remove(self, partition: int) -> None:
         """Read a partition no longer."""
 
+    def reads(self, partition: int) -> bool:
+        """Whether a partition is read."""
+
 
 class Publishing(Protocol):
     """Where committed rows go."""
@@ -132,6 +135,7 @@ class Partitions:
         holding = Holding(partition, lease.epoch, revision=lease.revision, next_offset=lease.next_offset)
         holding.published_through = lease.published_through
         holding.item_count = lease.items
+        holding.loss_at = lease.loss_at
         holding.open_clocks.update(lease.open_clocks)
         holding.outbox_position = max(lease.published_through, await self._rows.outbox_end(partition))
         if lease.items <= SMALL:
@@ -139,6 +143,13 @@ class Partitions:
                 holding.use(held_of(row))
             holding.complete = True
         return holding
+
+    def trouble(self) -> str | None:
+        """Which of our partitions are not read, for a person; None when all are."""
+        unread = [str(partition) for partition in self._holdings.partitions if not self._reading.reads(partition)]
+        if not unread:
+            return None
+        return f"the log has lost what was next of partitions {', '.join(unread)}: see `./plazo resume`"
 
     def lose(self, partition: int) -> None:
         """Drop everything of a partition that another process owns now."""

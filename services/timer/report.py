@@ -42,6 +42,7 @@ class Report:
         brokers: Ends,
         events_topic: str,
         *,
+        reads: Callable[[int], bool],
         now: Callable[[], Instant],
         metrics: Metrics,
     ) -> None:
@@ -49,6 +50,7 @@ class Report:
         self._waiting = waiting
         self._outbox = outbox
         self._brokers = brokers
+        self._reads = reads  # whether a partition is read
         self._events_topic = events_topic
         self._now = now
         self._metrics = metrics
@@ -89,6 +91,7 @@ class Report:
             log.warning("lag is not known", error=str(exc))
             return
         for holding in held:
+            self._metrics.unread.labels(partition=holding.partition).set(not self._reads(holding.partition))
             behind = max(0, ends[Place(self._events_topic, holding.partition)] - holding.folded_to)
             self._metrics.lag.labels(topic=self._events_topic, partition=holding.partition).set(behind)
             self._metrics.caught_up.labels(partition=holding.partition).set(0 if behind else 1)
@@ -99,4 +102,5 @@ class Report:
         for partition in gone:
             self._metrics.lag.remove(self._events_topic, partition)
             self._metrics.caught_up.remove(partition)
+            self._metrics.unread.remove(partition)
         self._told -= gone

@@ -152,7 +152,14 @@ class TimerService:
             metrics=self._metrics,
         )
         self._report = Report(
-            self._holdings, self._relay, self._store, self._offsets, events_topic, now=now, metrics=self._metrics
+            self._holdings,
+            self._relay,
+            self._store,
+            self._offsets,
+            events_topic,
+            reads=self._reader.reads,
+            now=now,
+            metrics=self._metrics,
         )
 
     def router(self) -> APIRouter:
@@ -232,6 +239,8 @@ class TimerService:
             return self._timer.refusals.stopped
         if not self._ownership.epochs:
             return "owns no partition yet"
+        if (trouble := self._partitions.trouble()) is not None:
+            return trouble
         try:
             await self.database.check()
         except PlazoError as exc:

@@ -93,6 +93,7 @@ class Lease(NamedTuple):
     items: int
     open_clocks: Mapping[str, int]
     told_below: int
+    loss_at: Instant | None = None  # when a person had it read on behind records that were lost
 
 
 class TimerStore:
@@ -287,4 +288,5 @@ def lease_of(row: Mapping[str, Any]) -> Lease:
         items=row["items"],
         open_clocks=json.loads(row["open_clocks"]),
         told_below=row["told_below"],
+        loss_at=row["loss_at"],
     )

@@ -33,7 +33,8 @@ class Teller:
         if held is None or held.next_due is None or held.next_due >= firing.evidence_through:
             self._metrics.fired.labels(outcome="stale").inc()
             return
-        if held.quarantined:  # an event of it could not be folded, and may be what the deadline waited for
+        if held.quarantined or _may_have_ended_unread(holding, held):
+            # An event of it could not be folded, or read, and may be what the deadline waited for.
             firing = replace(firing, late_evidence_possible=True)
         draft.touch(holding, held)
         held.next_due = None  # its entry is used up; what is due next gets one when the write set closes
@@ -61,3 +62,8 @@ class Teller:
     def _publish(self, draft: Draft, holding: Holding, held: Held, output: Output, *, detected_at: Instant) -> None:
         draft.publish(holding, held, output)
         count(self._metrics, output, detected_at)
+
+
+def _may_have_ended_unread(holding: Holding, held: Held) -> bool:
+    lost = holding.loss_at
+    return lost is not None and any(c.stopped_at is None and c.started_at < lost for c in held.state.clocks)

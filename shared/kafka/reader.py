@@ -64,6 +64,10 @@ class Reader:
         if partition in self._next:
             self._assign({other: offset for other, offset in self._next.items() if other != partition})
 
+    def reads(self, partition: int) -> bool:
+        """Whether a partition is read."""
+        return partition in self._next
+
     def _assign(self, offsets: dict[int, int]) -> None:
         # An assignment starts all partitions anew, so each is sought to where its accepted records end.
         consumer = self._open()

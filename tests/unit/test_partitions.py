@@ -36,6 +36,10 @@ class Reading:
         """Read one less."""
         self.offsets.pop(partition, None)
 
+    def reads(self, partition: int) -> bool:
+        """Whether it is read."""
+        return partition in self.offsets
+
 
 class Relay:
     """What is published, from which position on; it never gets done unless it is told so."""
@@ -181,6 +185,7 @@ async def test_what_the_log_does_not_hold_is_not_read(next_offset: int | None, r
     await desk.partitions.begin(await desk.lease())
     assert desk.reading.offsets.get(0) == read_from
     assert 0 in desk.holdings.partitions  # its deadlines fire all the same, once nobody waits for it any longer
+    assert (desk.partitions.trouble() is not None) == (read_from is None)
 
 
 @pytest.mark.parametrize("what", ["database", "brokers"])

@@ -307,6 +307,21 @@ async def test_a_breach_of_a_quarantined_item_says_that_evidence_may_be_missing(
     assert {breach.late_evidence_possible for breach in desk.breaches()} == {True}
 
 
+@pytest.mark.parametrize(
+    ("loss", "doubtful"),
+    [
+        ("08:30", False),  # the clocks began behind it
+        ("09:30", True),  # they were open when records were lost
+    ],
+)
+async def test_a_breach_of_a_clock_that_may_have_ended_in_lost_records_says_so(loss: str, doubtful: bool) -> None:
+    desk = Desk()
+    desk.holdings.partitions[0].loss_at = at(loss)
+    await desk.write(created())
+    await desk.fire()
+    assert {breach.late_evidence_possible for breach in desk.breaches()} == {doubtful}
+
+
 async def test_a_deadline_publishes_what_is_due_and_a_second_time_nothing() -> None:
     desk = Desk()
     await desk.write(created())
