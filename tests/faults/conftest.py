@@ -40,5 +40,6 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 async def here(ground: Ground, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """An installation of the test's own, nothing running yet."""
     name = request.node.name.removeprefix("test_").replace("_", "-")[:24].rstrip("-")
+    request.node.user_properties.append(("folder", tmp_path))
     async with site(ground, tmp_path, name) as opened:
         yield opened

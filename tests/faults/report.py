@@ -23,13 +23,14 @@ class Report:
         self._begun = time.monotonic()
         self.passed = 0
         self.failed = 0
+        self._ended: set[str] = set()  # of these it is told already that they failed
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the chosen rows, in the order of their numbers."""
         for item in items:
             mark = item.get_closest_marker("fault")
             if mark is not None:
-                self._rows[item.nodeid] = mark.args[0]
+                self._rows[item.nodeid] = mark.args[0]._replace(name=_named(mark.args[0].name, item))
         items[:] = [item for item in items if item.nodeid in self._rows and self._is_chosen(item.nodeid)]
         items.sort(key=lambda item: (self._rows[item.nodeid].number or 1_000, item.nodeid))
 
@@ -44,15 +45,18 @@ class Report:
         self._begun = time.monotonic()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell how a row ended: the first of its phases that failed, or its call."""
+        """Tell how a row ended: by its call, or by the first of its phases that failed."""
         seconds = time.monotonic() - self._begun
-        if report.passed and report.when == "call":
+        if report.skipped:
+            self._tell(report, f"SKIP {_reason(report)}", seconds)
+        elif report.failed and report.nodeid not in self._ended:
+            self.failed += 1
+            self._ended.add(report.nodeid)
+            self._tell(report, "FAIL", seconds)
+            print(f"{report.longreprtext}\n{_logs(report)}", flush=True)
+        elif report.when == "teardown" and report.nodeid not in self._ended:
             self.passed += 1
             self._tell(report, "PASS", seconds)
-        elif not report.passed:
-            self.failed += 1
-            self._tell(report, "FAIL", seconds)
-            print(f"{report.longreprtext}\n{_end_of_logs(report)}", flush=True)
 
     def summary(self) -> str:
         """What the run ends with."""
@@ -70,10 +74,17 @@ class Report:
             print(f"     {line}", flush=True)
 
 
-def _end_of_logs(report: pytest.TestReport) -> str:
+def _reason(report: pytest.TestReport) -> str:
+    return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else report.longreprtext
+
+
+def _logs(report: pytest.TestReport) -> str:
     """Where to read on: pytest keeps the folders of its last runs."""
-    folder = next((str(value) for name, value in report.user_properties if name == "folder"), None)
-    if folder is None:
-        return ""
-    logs = sorted(Path(folder).glob("*.log"))
-    return "\n".join(f"log: {log}" for log in logs)
+    folders = [Path(str(value)) for name, value in report.user_properties if name == "folder"]
+    return "\n".join(f"log: {log}" for folder in folders for log in sorted(folder.glob("*.log")))
+
+
+def _named(name: str, item: pytest.Item) -> str:
+    """The name of a row, and of several cases of it which."""
+    _, _, case = item.name.partition("[")
+    return f"{name} ({case.removesuffix(']')})" if case else name
