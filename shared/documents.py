@@ -65,7 +65,11 @@ class Document:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(child, (*path, i)) for i, child in enumerate(node.value)]
-        return _SCALARS.construct_object(node, deep=True)
+        try:
+            return _SCALARS.construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError, LookupError) as exc:  # `<<`, `!!int x`, `!!bool maybe`, a tag of no meaning
+            tag = str(node.tag).removeprefix("tag:yaml.org,2002:")
+            raise BadDocument([self.problem(path, f"expected a plain value, got {node.value!r:.60} as {tag}")]) from exc
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[Any, Any]:
         found: dict[Any, Any] = {}

@@ -74,12 +74,15 @@ def parse_instant(text: str) -> Instant:
     """The instant that an RFC 3339 text names.
 
     Raises:
-        ValueError: *text* is not RFC 3339, or has no offset from UTC.
+        ValueError: *text* is not RFC 3339, has no offset from UTC, or is in no year that UTC counts from 1 to 9999.
     """
     try:
-        return instant(_AWARE.decode(b'"' + text.encode() + b'"'))
+        at = instant(_AWARE.decode(b'"' + text.encode() + b'"'))
     except (msgspec.DecodeError, UnicodeEncodeError) as exc:
         raise ValueError(f"expected a time like 2026-01-05T08:00:00Z with an offset, got {text!r:.60}") from exc
+    if not _EARLIEST <= at <= _LATEST:
+        raise ValueError(f"expected a time in the years 1 to 9999 of UTC, got {text!r:.60}")
+    return at
 
 
 def rfc3339_or_none(at: Instant | None) -> str | None:
@@ -92,6 +95,8 @@ def seconds(span: Span) -> int | float:
     return span // SECOND if span % SECOND == 0 else span / SECOND
 
 
+_EARLIEST: Final = instant(datetime.min.replace(tzinfo=UTC))
+_LATEST: Final = instant(datetime.max.replace(tzinfo=UTC))
 _ENCODER: Final = msgspec.json.Encoder()
 _AWARE: Final = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 

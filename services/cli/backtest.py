@@ -122,7 +122,7 @@ def _arrived_at(line: bytes, field: str, path: Path, number: int) -> Instant:
         for name in field.split("."):
             value = value.get(name) if isinstance(value, dict) else None
         return parse_instant(value if isinstance(value, str) else _ENCODER.encode(value).decode())
-    except ValueError as exc:
+    except (ValueError, msgspec.DecodeError, RecursionError) as exc:
         raise BadDocument([Problem(str(path), number, field, str(exc))]) from exc
 
 

@@ -22,9 +22,12 @@ def read_texts(path: Path) -> dict[str, str]:
     Raises:
         BadDocument: nothing is there, or it cannot be read.
     """
-    if not path.is_dir():
-        return {str(path): read_text(path)}
-    files = sorted(file for file in path.iterdir() if file.suffix in _POLICY_SUFFIXES)
+    try:
+        if not path.is_dir():
+            return {str(path): read_text(path)}
+        files = sorted(file for file in path.iterdir() if file.suffix in _POLICY_SUFFIXES)
+    except OSError as exc:
+        raise BadDocument([_unreadable(path, exc)]) from exc
     if not files:
         raise BadDocument([Problem(str(path), 1, "", f"expected files that end in {', '.join(_POLICY_SUFFIXES)}")])
     return {str(file): read_text(file) for file in files}

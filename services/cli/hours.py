@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from math import isfinite, nan
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final, Literal
 
@@ -190,6 +191,8 @@ def _from_words(words: list[str], calendar: str | None) -> Question:
         given["seconds"] = _number(given["seconds"])
     try:
         return msgspec.convert(given, Question)
+    except UnicodeEncodeError as exc:
+        raise BadQuestion("", "expected text in UTF-8") from exc
     except msgspec.ValidationError as exc:
         raise _bad_question(exc, msgspec.json.encode(given)) from exc
 
@@ -213,9 +216,11 @@ def _got(line: bytes, field: str) -> str:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        pass
+        number = nan
+    if isfinite(number):
+        return number
     try:
         return parse_duration(text) / SECOND
     except ValueError as exc:
