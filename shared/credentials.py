@@ -16,13 +16,13 @@ from shared.lifecycle import Signals, every, reload_on_change, together
 from shared.metrics import Metrics
 
 if TYPE_CHECKING:
-    from shared.issuer import Fetch, Issuer
+    from shared.issuer import Issuer
 
 
 class Credentials:
     """The API keys and the issuer of a process, at least one of them."""
 
-    def __init__(self, settings: HttpSettings, now: Callable[[], Instant], fetch: Fetch | None = None) -> None:
+    def __init__(self, settings: HttpSettings, now: Callable[[], Instant]) -> None:
         """Read the keys.
 
         Raises:
@@ -32,7 +32,7 @@ class Credentials:
         self._now = now
         self._file = settings.api_keys_file
         self._keys = KeyFile()
-        self._issuer = _issuer(settings, now, fetch)
+        self._issuer = _issuer(settings, now)
         if self._file is not None:
             self._keys = _read(self._file)
 
@@ -72,12 +72,12 @@ def credentials_of(settings: HttpSettings, now: Callable[[], Instant]) -> Creden
     return Credentials(settings, now) if settings.asks else None
 
 
-def _issuer(settings: HttpSettings, now: Callable[[], Instant], fetch: Fetch | None) -> Issuer | None:
+def _issuer(settings: HttpSettings, now: Callable[[], Instant]) -> Issuer | None:
     if settings.trust is None:
         return None
-    from shared import issuer  # noqa: PLC0415 # its libraries take 13 MiB, and few processes let tokens in
+    from shared.issuer import Issuer, fetch  # noqa: PLC0415 # its libraries take 13 MiB, and few processes let tokens in
 
-    return issuer.Issuer(settings.trust, fetch or issuer.fetch, now, jwks_url=settings.oidc_jwks_url)
+    return Issuer(settings.trust, fetch, now, jwks_url=settings.oidc_jwks_url)
 
 
 def _read(path: Path) -> KeyFile:

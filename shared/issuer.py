@@ -54,6 +54,7 @@ class Issuer:
         self._keys: list[Key] = []
         self._fetched_at: Instant | None = None
         self._asked_at: Instant | None = None
+        self._answers = False  # whether the issuer did when it was asked last
         self._turn = asyncio.Lock()
 
     async def caller(self, token: str) -> Caller:
@@ -70,12 +71,8 @@ class Issuer:
     async def round(self) -> float:
         """Ask for the keys; the seconds until they are to be asked for again."""
         async with self._turn:
-            try:
-                await self._refresh()
-            except Unavailable as exc:
-                log.warning("the issuer's keys were not read", issuer=self._trust.issuer, error=str(exc))
-                return AGAIN / SECOND
-        return AGE_S
+            await self._refresh()
+        return AGE_S if self._answers else AGAIN / SECOND
 
     async def _key(self, asked: Signer) -> Key:
         key = key_for(asked, self._current())
@@ -87,8 +84,8 @@ class Issuer:
                     key = key_for(asked, self._current())
         if key is not None:
             return key
-        if not self._current():
-            raise Unavailable("The issuer's keys are not known yet; try again.")
+        if not (self._answers and self._current()):
+            raise Unavailable("The issuer of the tokens does not answer; try again.")
         raise Denied("The token's key is none of the issuer's.")
 
     def _current(self) -> list[Key]:
@@ -99,12 +96,20 @@ class Issuer:
         return at is not None and 0 <= self._now() - at < within
 
     async def _refresh(self) -> None:
-        self._asked_at = self._now()
+        self._asked_at, self._answers = self._now(), False
+        try:
+            self._keys = await self._published()
+        except Unavailable as exc:  # told to operators only: callers have no need of the address
+            log.warning("the issuer's keys were not read", issuer=self._trust.issuer, error=str(exc))
+            return
+        self._fetched_at, self._answers = self._now(), True
+
+    async def _published(self) -> list[Key]:
         url = self._jwks_url or await self._discovered()
         found = public_keys((await self._read(url, _KeySet)).keys)
         if not found:
             raise Unavailable(f"{url} has no key that could be used")
-        self._keys, self._fetched_at = found, self._now()
+        return found
 
     async def _discovered(self) -> str:
         url = f"{self._trust.issuer.rstrip('/')}/.well-known/openid-configuration"

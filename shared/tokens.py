@@ -6,12 +6,13 @@ an HMAC can pass. A symmetric key is never used.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from joserfc import jws, jwt
-from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError
+from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError, SecurityWarning
 from joserfc.jwk import JWKRegistry, Key
 
 from shared.callers import SCOPES, Caller, Scope, tenant_named, unfit_tenant
@@ -54,11 +55,13 @@ def signer(token: str, trust: Trust) -> Signer:
 def public_keys(told: Iterable[Mapping[str, Any]]) -> list[Key]:
     """The keys of an issuer with which signatures can be checked; others in its list are passed over."""
     found = []
-    for fields in told:
-        if fields.get("kty") in _KEY_TYPES and fields.get("use", "sig") == "sig":
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SecurityWarning)  # a key that the library warns of, a short one, does not count
+        for fields in told:
             try:
-                found.append(JWKRegistry.import_key(dict(fields)))
-            except _UNREADABLE:
+                if fields.get("kty") in _KEY_TYPES and fields.get("use", "sig") == "sig":
+                    found.append(JWKRegistry.import_key(dict(fields)))
+            except (*_UNREADABLE, SecurityWarning):
                 continue
     return found
 

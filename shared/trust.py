@@ -1,11 +1,14 @@
-"""Which tokens count: what a setting says, apart from the library that checks them, which takes 11 MiB."""
+"""Which tokens of an OpenID Connect issuer count: what is set, apart from the library that checks it. PURE.
+
+The library takes a tenth of a second to import and 13 MiB, and most processes need none.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 
 
 @dataclass(frozen=True, slots=True)
