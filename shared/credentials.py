@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared import api_keys
 from shared.api_keys import KeyFile
 from shared.callers import Caller
-from shared.errors import Denied, Refused
+from shared.errors import BadDocument, Denied, Refused
 from shared.events import Instant
 from shared.http_settings import HttpSettings
 from shared.lifecycle import Signals, every, reload_on_change, together
@@ -31,10 +32,11 @@ class Credentials:
         """
         self._now = now
         self._file = settings.api_keys_file
-        self._keys = KeyFile()
         self._issuer = _issuer(settings, now)
-        if self._file is not None:
-            self._keys = _read(self._file)
+        try:
+            self._keys = KeyFile() if self._file is None else _read(self._file)
+        except OSError as exc:
+            raise Refused(f"API_KEYS_FILE: {exc.strerror}: {exc.filename}; `./plazo keys new` makes it") from exc
 
     async def caller(self, credential: str) -> Caller:
         """Who shows *credential*.
@@ -53,6 +55,8 @@ class Credentials:
         """Follow the changes of file and issuer until told to stop."""
         parts = []
         if self._file is not None:
+            with suppress(OSError, BadDocument):  # as after the start: what is known goes on
+                await self._reload()  # it may have changed since the start, when nobody was looking yet
             parts.append(reload_on_change(self._file, self._reload, signals, metrics=metrics))
         if self._issuer is not None:
             parts.append(every(self._issuer.round, signals.stop))
@@ -81,8 +85,4 @@ def _issuer(settings: HttpSettings, now: Callable[[], Instant]) -> Issuer | None
 
 
 def _read(path: Path) -> KeyFile:
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as exc:
-        raise Refused(f"API_KEYS_FILE: {exc.strerror}: {exc.filename}; `./plazo keys new` makes it") from exc
-    return api_keys.read(text, str(path))
+    return api_keys.read(path.read_text(encoding="utf-8", errors="replace"), str(path))

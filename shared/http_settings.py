@@ -104,7 +104,10 @@ class HttpSettings(BaseSettings):
 
 def is_trustworthy(url: str) -> bool:
     """Whether what *url* answers cannot be another's: it is https, or this machine itself."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     if parts.scheme == "https":
         return bool(parts.hostname)
     return parts.scheme == "http" and is_this_machine(parts.hostname or "")

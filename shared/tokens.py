@@ -110,9 +110,9 @@ def _claims(token: str, key: Key, trust: Trust, now: Instant) -> dict[str, Any]:
     except ExpiredTokenError as exc:
         raise Denied("The token has expired.") from exc
     except (MissingClaimError, InvalidClaimError) as exc:
-        raise Denied(f"The token's claims do not fit: {exc.description}.") from exc
+        raise Denied(f"The token's claims do not fit. {exc.description}.") from exc
     if len(claims["sub"]) > _LONGEST_NAME:
-        raise Denied(f"The token's claims do not fit: sub is longer than {_LONGEST_NAME} characters.")
+        raise Denied(f"The token's claims do not fit. The claim 'sub' is longer than {_LONGEST_NAME} characters.")
     return claims
 
 
@@ -126,7 +126,7 @@ def _tenant(claims: Mapping[str, Any], trust: Trust) -> str:
     told = _claim(claims, trust.tenant_claim)
     tenant = trust.tenant if told is None else told
     if not isinstance(tenant, str) or unfit_tenant(tenant):
-        raise Denied(f"The token's claims do not fit: {trust.tenant_claim} names no tenant.")
+        raise Denied(f"The token's claims do not fit. The claim '{trust.tenant_claim}' names no tenant.")
     return tenant
 
 

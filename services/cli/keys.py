@@ -63,19 +63,13 @@ def new(
       ./plazo keys new --file api_keys.yaml --name prometheus --tenant '*' --scopes metrics > metrics_key
     """
     now = _now()
+    ends = None if expires is None else now + _span(expires)
     identity, key = fresh(secrets.token_bytes)
-    fields = {
-        "id": identity,
-        "name": name,
-        "tenant": tenant,
-        "scopes": scopes.split(","),
-        "hash": hash_of(key),
-        "created": now,
-    }
+    fields = {"id": identity, "name": name, "tenant": tenant, "scopes": scopes.split(","), "hash": hash_of(key)}
     try:
-        made = ApiKey.model_validate({**fields, "expires": expires and now + _span(expires)})
+        made = ApiKey.model_validate({**fields, "created": now, "expires": ends})
     except ValidationError as exc:
-        raise Refused("\n".join(_told(error["loc"], error["msg"]) for error in exc.errors())) from exc
+        raise typer.BadParameter("; ".join(_told(error["loc"], error["msg"]) for error in exc.errors())) from exc
     with changed(file) as keys:
         keys.append(made)
     typer.echo(key)

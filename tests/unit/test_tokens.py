@@ -77,13 +77,13 @@ def test_the_tenant_is_the_token_s_or_that_of_tokens_that_name_none(named: Any, 
 
 @pytest.mark.parametrize("tenant", [..., None, "", "a/b", 7, ["acme"], {"a": 1}, "x" * 129, True])
 def test_a_token_that_names_no_tenant_is_refused(tenant: Any) -> None:
-    with pytest.raises(Denied, match="tenant names no tenant"):
+    with pytest.raises(Denied, match="'tenant' names no tenant"):
         known(signed(claims(tenant=tenant)))
 
 
 @pytest.mark.parametrize("tenant", ["", "a/b", 7, ["acme"]])
 def test_a_tenant_that_is_none_does_not_become_that_of_tokens_without_one(tenant: Any) -> None:
-    with pytest.raises(Denied, match="tenant names no tenant"):
+    with pytest.raises(Denied, match="'tenant' names no tenant"):
         known(signed(claims(tenant=tenant)), replace(TRUST, tenant="*"))
 
 
