@@ -13,7 +13,7 @@ from shared import failpoints
 from shared.configuration import CommonSettings
 from shared.credentials import Credentials, credentials_of
 from shared.events import Instant
-from shared.lifecycle import Signals, freeze, run, together, watch_loop
+from shared.lifecycle import Signals, collect_garbage, run, together, watch_loop
 from shared.logs import configure
 from shared.metrics import Metrics
 from shared.version import HOLIDAYS, TZDATA, VERSION
@@ -79,12 +79,12 @@ async def _alone(wiring: Wiring, signals: Signals) -> None:
     try:
         await service.start()
         log.info("started", service=wiring.name, url=f"http://{settings.http_host}:{sock.getsockname()[1]}")
-        freeze()
         await together(
             signals.stop,
             service.run(signals),
             serve(app, sock, signals.stop),
             watch_loop(metrics, wiring.name, signals.stop),
+            collect_garbage(signals.stop),
             *(() if credentials is None else (credentials.run(signals, metrics),)),
         )
     finally:

@@ -44,7 +44,7 @@ from shared.credentials import credentials_of
 from shared.db import Database
 from shared.events import Instant
 from shared.kafka.producer import Producer
-from shared.lifecycle import Signals, freeze, together, unless, watch_loop
+from shared.lifecycle import Signals, collect_garbage, together, unless, watch_loop
 from shared.lifecycle import run as run_until_stopped
 from shared.logs import configure
 from shared.metrics import Metrics
@@ -95,7 +95,6 @@ async def _process(plan: Plan, console: Terminal, signals: Signals) -> None:
     async with AsyncExitStack() as stack:
         parts = await unless(signals.stop, _assemble(plan, console, signals, stack))
         if parts is not None:
-            freeze()
             gc.enable()
             await _run(parts, signals.stop)
             console.print("Stopping.")
@@ -177,6 +176,7 @@ async def _services(
         partial(notifier.run, signals),
         partial(serve, app, plan.sock, signals.stop),
         partial(watch_loop, metrics, "all", signals.stop),
+        partial(collect_garbage, signals.stop),
         partial(follow, breaches, screen.published, signals.stop),
     ]
     if credentials is not None:
