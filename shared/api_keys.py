@@ -101,7 +101,7 @@ class KeyFile(BaseModel):
             raise Denied(_UNKNOWN)
         ended = found.ended(now)
         if ended:
-            raise Denied(f"The API key {ended}.")
+            raise Denied(f"The API key {found.id} {ended}.")
         return Caller(f"key {found.id}", frozenset(found.scopes), tenant_named(found.tenant))
 
 

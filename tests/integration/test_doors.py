@@ -180,7 +180,6 @@ def plant(topics: Topics, database_url: str, tmp_path: Path) -> Plant:
     return made
 
 
-@pytest.mark.kafka
 async def test_a_process_notes_who_wrote_and_never_what_they_showed(plant: Plant) -> None:
     file = plant.folder / "keys.yaml"
     writer, reader = new_key(file, scopes="write"), new_key(file)

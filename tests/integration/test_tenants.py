@@ -28,8 +28,6 @@ from tests.fakes import FakeProducer
 from tests.integration.timer_site import POLICIES, TARGET_S, Site, now, running, site, ticket
 from tests.servers import Broker, Databases
 
-pytestmark = pytest.mark.kafka
-
 OURS: Final = "acme"
 OTHERS: Final = ("globex", "acme2", "acm_")  # nobody's name is the beginning, or the pattern, of another's
 TENANTS: Final = (OURS, *OTHERS)
