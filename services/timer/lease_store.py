@@ -88,12 +88,16 @@ class LeaseStore:
         return {row["partition"] for row in rows}
 
     async def take(self, instance: str, partition: int) -> Lease | None:
-        """Take a partition that is free, expired or was ours, under a new epoch; None when somebody was quicker."""
+        """Take a partition that is free, expired or was ours, under a new epoch; None when somebody was quicker.
+
+        One whose row is locked is left for later: who waited for it could not renew what it owns meanwhile.
+        """
         async with self._connection("take a lease") as connection:
             row = await connection.fetchrow(
                 "UPDATE timer.lease SET owner = $1, epoch = epoch + 1,"  # noqa: S608 # constant
                 " expires_at = clock_timestamp() + make_interval(secs => $3)"
-                " WHERE partition = $2 AND (owner IS NULL OR owner = $1 OR expires_at < clock_timestamp())"
+                " WHERE partition = (SELECT partition FROM timer.lease WHERE partition = $2"
+                " AND (owner IS NULL OR owner = $1 OR expires_at < clock_timestamp()) FOR UPDATE SKIP LOCKED)"
                 f" RETURNING {_COLUMNS}",
                 instance,
                 partition,

@@ -11,6 +11,7 @@ from services.timer.lease_store import LeaseStore
 from services.timer.store import TimerStore
 from services.timer.write_set import WriteSet
 from shared.db import Database
+from shared.errors import Unavailable
 from tests.factories import move
 
 COUNT = 32
@@ -54,3 +55,29 @@ async def test_write_sets_renewals_and_notes_of_progress_never_lock_each_other_o
         ):
             group.create_task(_again_and_again(change))
     assert all(lease.revision == TIMES for lease in await leases.leases())
+
+
+async def stand_still(database: Database, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """Be a process that is stopped in the middle of a write set, and goes on when others have done *meanwhile*."""
+    async with database.raw("stand still") as connection, connection.transaction():
+        await connection.execute("UPDATE timer.lease SET revision = revision + 1 WHERE partition = 0")
+        await meanwhile()
+        await connection.execute("SELECT 1")
+
+
+async def test_who_stands_still_in_a_transaction_keeps_nobody_from_its_partitions(database: Database) -> None:
+    leases = LeaseStore(database)
+    await leases.install(COUNT)
+    before, *_ = await leases.leases()
+
+    async def taken() -> None:
+        async with asyncio.timeout(2.0):  # at once, because what is owned already wants to be renewed
+            assert await leases.take("me", 0) is None
+        while await leases.take("me", 0) is None:  # noqa: ASYNC110 # the server ends the other one's session
+            await asyncio.sleep(0.1)
+
+    async with asyncio.timeout(30):
+        with pytest.raises(Unavailable):
+            await stand_still(database, taken)
+    after, *_ = await leases.leases()
+    assert (after.owner, after.epoch, after.revision) == ("me", before.epoch + 1, before.revision)
