@@ -123,7 +123,7 @@ def _insufficient(needed: Scope) -> JSONResponse:
 def _noting(connection: Connection, caller: Caller, send: Send) -> Send:
     async def noting(message: Message) -> None:
         if message["type"] == "http.response.start":
-            _note("written over HTTP", connection, status=message["status"], caller=caller.name, tenant=caller.tenant)
+            _note("write over HTTP", connection, status=message["status"], caller=caller.name, tenant=caller.tenant)
         await send(message)
 
     return noting

@@ -175,7 +175,7 @@ async def test_a_write_is_noted_with_who_did_it(http: httpx2.AsyncClient) -> Non
     with structlog.testing.capture_logs() as noted:
         await http.post("/v1/things", headers=showing("writer"))
     (entry,) = noted
-    assert (entry["event"], entry["caller"], entry["tenant"]) == ("written over HTTP", "key writer", "acme")
+    assert (entry["event"], entry["caller"], entry["tenant"]) == ("write over HTTP", "key writer", "acme")
     assert (entry["method"], entry["path"], entry["status"]) == ("POST", "/v1/things", 200)
 
 
