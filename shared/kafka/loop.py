@@ -22,6 +22,7 @@ from shared.kafka.connecting import opened
 from shared.kafka.connection import FETCH_WAIT_MS, Connection, Place, Record, limited, within
 from shared.kafka.group import committed_offsets
 from shared.kafka.header_names import HeaderNames
+from shared.kafka.records import read_lean
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 log = structlog.get_logger(__name__)
@@ -91,6 +92,7 @@ async def consume(
 
 
 def _consumer(connection: Connection, subscription: Subscription) -> AIOKafkaConsumer:
+    read_lean()
     return AIOKafkaConsumer(
         **connection.arguments(subscription.group),
         group_id=subscription.group,

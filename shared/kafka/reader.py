@@ -13,6 +13,7 @@ from shared.errors import Unavailable
 from shared.kafka.connecting import opened
 from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, within
 from shared.kafka.header_names import HeaderNames
+from shared.kafka.records import read_lean
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class Reader:
         Raises:
             Unavailable: no broker answers.
         """
+        read_lean()
         self._consumer = AIOKafkaConsumer(
             **self._connection.arguments(self._client),
             group_id=None,
