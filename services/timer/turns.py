@@ -18,7 +18,7 @@ from shared.kafka.connection import Record
 log = structlog.get_logger(__name__)
 SLICE: Final = 500  # records folded without looking up, 5 ms at 10 µs a record: a deadline waits no longer
 CLOSE_AT: Final = 10_000  # events in one write set
-READ_AHEAD: Final = 20_000  # records taken from Kafka and not folded yet
+READ_AHEAD: Final = 12_000  # records taken from Kafka and not folded yet: a write set, and how the next begins
 
 
 class Works(Protocol):

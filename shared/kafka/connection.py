@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 CALL_TIMEOUT_S: Final = 15.0  # longer than the client's own request timeout, so that its error comes first
 REQUEST_TIMEOUT_MS: Final = 10_000
 FETCH_WAIT_MS: Final = 20  # how long a broker holds an empty fetch; a lone event must not wait behind it
+FETCH_BYTES: Final = 256 * 1024
+"""Of a partition at a time: of 32 partitions that is 8 MiB or 20,000 events, more than are worked on together. A larger
+record comes alone."""
+
 MAX_RECORD_BYTES: Final = 900_000  # below the broker's default limit of 1 MiB, with room for headers
 
 

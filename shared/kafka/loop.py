@@ -19,7 +19,7 @@ from aiokafka import errors as kafka_errors
 from shared.errors import Refused, Unavailable
 from shared.failpoints import failpoint
 from shared.kafka.connecting import opened
-from shared.kafka.connection import FETCH_WAIT_MS, Connection, Place, Record, limited, within
+from shared.kafka.connection import FETCH_BYTES, FETCH_WAIT_MS, Connection, Place, Record, limited, within
 from shared.kafka.group import committed_offsets
 from shared.kafka.header_names import HeaderNames
 from shared.kafka.records import read_lean
@@ -104,7 +104,7 @@ def _consumer(connection: Connection, subscription: Subscription) -> AIOKafkaCon
         rebalance_timeout_ms=subscription.session_timeout_ms,
         heartbeat_interval_ms=subscription.session_timeout_ms // 5,
         max_poll_interval_ms=300_000,
-        max_partition_fetch_bytes=1024 * 1024,
+        max_partition_fetch_bytes=FETCH_BYTES,
     )
 
 

@@ -11,7 +11,7 @@ from aiokafka import errors as kafka_errors
 
 from shared.errors import Unavailable
 from shared.kafka.connecting import opened
-from shared.kafka.connection import FETCH_WAIT_MS, Connection, Record, within
+from shared.kafka.connection import FETCH_BYTES, FETCH_WAIT_MS, Connection, Record, within
 from shared.kafka.header_names import HeaderNames
 from shared.kafka.records import read_lean
 
@@ -47,7 +47,7 @@ class Reader:
             auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            max_partition_fetch_bytes=1024 * 1024,
+            max_partition_fetch_bytes=FETCH_BYTES,
         )
         await opened(self._connection, self._consumer.start)
 
