@@ -6,7 +6,8 @@ import asyncio
 import gc
 import weakref
 
-from shared.lifecycle import WHOLE_TURN, collect_garbage
+from shared.lifecycle import collect_garbage
+from tests.fakes_timer import soon
 
 
 class Knot:
@@ -16,29 +17,22 @@ class Knot:
         self.itself = self
 
 
-async def gone(*knots: weakref.ref[Knot]) -> None:
-    """Wait until all of them are."""
-    async with asyncio.timeout(20.0):
-        while any(knot() is not None for knot in knots):  # noqa: ASYNC110 # the collector tells nobody
-            await asyncio.sleep(0)
-
-
 async def test_what_only_holds_itself_goes_and_pythons_own_rounds_rest_meanwhile() -> None:
     stop = asyncio.Event()
-    old = Knot()
+    stays = Knot()
     collecting = asyncio.create_task(collect_garbage(stop, 0.0))
-    await asyncio.sleep(0)
-    assert not gc.isenabled()
+    await soon(lambda: not gc.isenabled())
     assert gc.get_freeze_count() > 0
-    await gone(weakref.ref(Knot()))
-    young = Knot()
-    for _ in range(3 * WHOLE_TURN):  # it grows old
-        await asyncio.sleep(0)
-    seen = weakref.ref(young)
-    del young
-    await gone(seen)
+    young = weakref.ref(Knot())
+    await soon(lambda: young() is None)
+    knot = Knot()
+    rounds = gc.get_stats()[2]["collections"]
+    await soon(lambda: gc.get_stats()[2]["collections"] > rounds)  # by now it is old
+    old = weakref.ref(knot)
+    del knot
+    await soon(lambda: old() is None)
     stop.set()
     await collecting
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
-    assert old.itself is old
+    assert stays.itself is stays
