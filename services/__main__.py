@@ -37,6 +37,7 @@ COMMANDS: Final = {  # name, which is the module's name too (with _ for -) -> wh
     "parked": "Show the records that the brokers did not take, and send them once they would.",
     "resume": "Show the partitions whose log does not hold what was to be read next, and have them read on.",
     "keys": "Make, list and revoke the API keys that open the HTTP side.",
+    "release": "Fold items again that were set aside, with the events that were buried meanwhile.",
     "migrate": "Bring the database to this version and create the topics that are missing.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",
     "timer": "Run the timer: the clocks of every item, and what happens to them.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import sys
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from services.cli.migrating import Decision, Wish, carry_out, decide, folded, fo
 from services.cli.moved import Format, show_records, sink_of, summary
 from services.cli.running import load_here
 from services.cli.settings import DatabaseSettings, InstallationSettings
+from services.cli.user import user
 from services.timer.migration import Selection
 from services.timer.migration_store import Progress
 from services.timer.migrator import PAGE
@@ -124,7 +124,7 @@ def _change(wish: Wish, work: Work) -> int:
         nonlocal left
         async with office(Database(settings.database_url.get_secret_value())) as here:
             if work.resume is None:
-                decision = Decision(uuid4(), work.reason, _user())
+                decision = Decision(uuid4(), work.reason, user())
                 progress = await decide(here, wish, decision, signals.stop)
                 typer.echo(f"Migration {progress.migration.id} begins.", err=True)
             else:
@@ -144,10 +144,3 @@ def _unfinished(progress: Progress) -> Progress:
     if progress.finished_at is not None:
         raise Refused(f"migration {progress.migration.id} is finished since {progress.finished_at:%Y-%m-%d %H:%M:%S}Z")
     return progress
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except OSError:  # in a container the user often has no name
-        return f"uid {os.getuid()}"

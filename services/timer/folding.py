@@ -40,6 +40,7 @@ class Folding:
         self._rulebook = rulebook
         self._items = items
         self._metrics = metrics
+        self._releasing: set[Held] = set()  # quarantined, and told to be folded again before the write set closes
 
     def in_order(self, holding: Holding, key: str, arrivals: list[Arrival]) -> list[Arrival]:
         """Apply what arrived of one item, each event in a step; those that are not surely new and next are returned."""
@@ -53,7 +54,9 @@ class Folding:
         holding.use(held)
         late, folded = [], []
         for new in arrivals:
-            if new.mark in held.seen or not fold.follows(held.state, new.event) or self.is_stale(held):
+            if held.quarantined and _releases(held, new):
+                self._releasing.add(held)
+            if new.mark in held.seen or not fold.follows(held.state, new.event) or self._must_be_refolded(held):
                 late.append(new)
             elif self._step(holding, held, new):
                 folded.append(new.event)
@@ -80,8 +83,9 @@ class Folding:
         known.append(event)
         # One that follows after all had another's fingerprint, or came behind a late one of the same batch. What comes
         # after a deletion changes nothing in any order, and what is kept of a deleted item cannot be folded.
-        is_in_place = fold.follows(held.state, event) and not self.is_stale(held)
+        is_in_place = fold.follows(held.state, event) and not self._must_be_refolded(held)
         history = None if is_in_place or held.state.deleted is not None else known
+        self._releasing.discard(held)
         if self._step(holding, held, arrival, history):
             self._draft().remember(holding, held, [event])
         self._metrics.events_folded.labels(outcome="late").inc()
@@ -110,6 +114,10 @@ class Folding:
             return False
         return state.order is not None and state.deleted is None
 
+    def _must_be_refolded(self, held: Held) -> bool:
+        # What comes behind a release waits for it, or it would be set aside once more.
+        return held in self._releasing or self.is_stale(held)
+
     def knows(self, event: Event) -> bool:
         """Whether the version to which the event moves clocks, if it does, is known to this process."""
         version = None if event.recount is None else event.recount.policy_version
@@ -122,7 +130,7 @@ class Folding:
         """
         self._draft().touch(holding, held)
         was_deleted = held.state.deleted is not None
-        if held.quarantined:
+        if held.quarantined and not _releases(held, arrival):
             self._refusals.follows(arrival.record)
             self._set_aside(holding, held, arrival, "an earlier event of the item failed")
             return False
@@ -136,6 +144,7 @@ class Folding:
             held.quarantined = True
             self._set_aside(holding, held, arrival, repr(exc))
             return False
+        held.quarantined = False
         held.seen += arrival.mark
         if held.state.deleted is None:
             return True
@@ -164,3 +173,9 @@ class Folding:
     def _refold(self, held: Held, history: list[Event]) -> None:
         before, held.state = held.state, fold.refold(history, self._rulebook())
         held.retired = ledger.retired(held.key, before, held.state, held.retired)
+
+
+def _releases(held: Held, arrival: Arrival) -> bool:
+    # A recount of a quarantined item is a person's word that it can be folded now: all that was kept of it is folded
+    # again, because its state may hold what the database refused. A deleted one has nothing left to fold.
+    return arrival.event.recount is not None and held.state.deleted is None

@@ -121,6 +121,12 @@ class QueryStore:
         async with self._database.transaction("read the partition count") as connection:
             return int((await connection.execute(select(func.count()).select_from(_LEASE))).scalar_one())
 
+    async def quarantined(self) -> list[str]:
+        """The keys of all items that are set aside, in order; it reads the whole table."""
+        query = select(_item.c.key).where(_item.c.quarantined).order_by(_item.c.key)
+        async with self._database.transaction("read quarantined items") as connection:
+            return list((await connection.execute(query)).scalars())
+
     async def _rows(self, query: Select[Any]) -> list[StoredItem]:
         async with self._database.transaction("read items") as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()

@@ -23,7 +23,7 @@ from services.timer.rulebook import Rulebook
 from services.timer.write_set import WriteSet, unpack_headers
 from shared.dlq_limit import USUAL, DlqLimit
 from shared.errors import TooManyDeadLetters
-from shared.events import BreachEvent, Event, Topics
+from shared.events import BreachEvent, Event, Recount, Topics
 from shared.kafka.connection import Record
 from shared.metrics import Metrics
 from shared.recounts import encode_event
@@ -287,6 +287,44 @@ async def test_an_item_that_cannot_be_folded_is_quarantined_and_the_others_go_on
     assert desk.history() == ["001", "004"]
     assert desk.published() == ["dead letter quarantined"] * 2
     assert not desk.stored("default/ticket/2").quarantined
+
+
+def released(number: int, time: str = "10:00") -> Event:
+    """What `./plazo release` sends of an item."""
+    found = event(f"{time} recounted", number=number)
+    return msgspec.structs.replace(found, type="ticket.recounted", recount=Recount(None, "mended", "somebody"))
+
+
+async def quarantined() -> tuple[Desk, Event]:
+    """A desk whose item was set aside by its second event."""
+    desk, failed = Desk(), event("09:10 agent_replied", number=2)
+    await desk.write(created())
+    desk.rules = BrokenRules(RULES.versions)
+    await desk.write(failed)
+    return desk, failed
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_an_item_that_is_released_is_folded_with_what_was_buried_of_it(*, apart: bool) -> None:
+    desk, failed = await quarantined()
+    desk.rules = RULES
+    again, later = released(5), event("10:10 resolved", number=6)
+    for batch in [[again], [failed], [later]] if apart else [[again, failed, later]]:
+        await desk.fold(*batch)
+    await desk.timer.close()
+    await desk.commit()
+    assert not desk.stored().quarantined
+    assert desk.stored().state == fold.refold([created(), failed, again, later], RULES)
+    await desk.write(failed)  # sent once more
+    assert desk.stored().state == fold.refold([created(), failed, again, later], RULES)
+    assert desk.published().count("dead letter quarantined") == 1
+
+
+async def test_an_item_that_is_released_too_early_is_set_aside_again() -> None:
+    desk, failed = await quarantined()
+    await desk.write(released(5), failed)
+    assert desk.stored().quarantined
+    assert desk.published() == ["dead letter quarantined"] * 3
 
 
 async def test_where_nothing_can_be_folded_the_timer_stops_and_writes_nothing() -> None:
