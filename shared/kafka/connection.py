@@ -72,7 +72,9 @@ class Connection:
             "bootstrap_servers": self.bootstrap,
             "client_id": f"plazo-{client}",
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
-            "metadata_max_age_ms": 30_000,
+            # A partition that is added upstream holds every deadline until ingest has looked at it: that must be well
+            # within HOLD_MAX_S, or they fire without what it holds.
+            "metadata_max_age_ms": 10_000,
             **self.options,
         }
 
