@@ -11,6 +11,8 @@ import structlog
 
 LogFormat = Literal["json", "console"]
 
+OWN: Final = ("services", "shared", "deploy")
+NOISY: Final = ("aiokafka", "uvicorn", "watchfiles", "alembic", "httpx2")
 _OF_SEVERAL_LINES: Final = frozenset({"exception", "stack"})  # ours, not what somebody sent
 
 
@@ -47,10 +49,14 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
-    # httpx2 would tell the address of every webhook, and an address can be a secret.
-    for noisy in ("aiokafka", "uvicorn", "watchfiles", "alembic", "httpx2"):
-        logging.getLogger(noisy).setLevel(max(root.level, logging.ERROR))
+    # What libraries say below a warning is not for operators, and some tell what must not be told: httpx2 the address
+    # of every webhook, httpcore2 the headers of each request and answer.
+    least = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(least, logging.WARNING))
+    for own in OWN:
+        logging.getLogger(own).setLevel(least)
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel(max(least, logging.ERROR))
 
 
 def escaped(text: str) -> str:

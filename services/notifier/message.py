@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -17,6 +18,7 @@ from shared.events import BreachEvent, CountedSpan, SourceSilence, instant, pars
 SPANS_SHOWN: Final = 20  # of the explanation, in the longer text
 ATTRIBUTES_SHOWN: Final = 20
 VALUE_CHARACTERS: Final = 200  # of one attribute
+_NOT_OF_A_NAME: Final = re.compile(r"[^0-9a-zA-Z-]")
 _WORDS: Final = {
     "warning": "Warning",
     "breached": "Breached",
@@ -73,8 +75,9 @@ def thread(record: PublishedRecord) -> list[str]:
     """The names of the threads that it belongs to, the widest first: its clock and its breach, or its source."""
     if not isinstance(record, BreachRecord):
         return [f"source-{uuid5(NAMESPACE_URL, record.key)}"]
-    breach_id = record.data.breach_id
-    return [f"clock-{record.data.clock_id}", *([f"breach-{breach_id}"] if breach_id else [])]
+    names = [f"clock-{record.data.clock_id}", *([f"breach-{record.data.breach_id}"] if record.data.breach_id else [])]
+    # The timer's are UUIDs; what else somebody writes on the topic must not become another header.
+    return [_NOT_OF_A_NAME.sub("", name) for name in names]
 
 
 def text(delivery: Delivery) -> str:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from email.parser import BytesParser
+from email.policy import default
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier import message
+from services.notifier.channels.mail import compose
 from services.notifier.delivery import ANSWER_CHARACTERS, bucket_in, bucket_of, kept_answer
+from services.notifier.receivers import Email, Smtp
 from services.notifier.wording import words
 from shared.breach_records import PublishedRecord
 from shared.events import SECOND, CountedSpan
@@ -203,3 +208,26 @@ def test_a_deliverys_id_is_the_same_for_a_repeat_and_names_its_bucket() -> None:
     assert delivery(breach("event-1")).id != delivery(breach("event-2")).id
     assert bucket_in(delivery(breach(item="acme/call/9")).id) == bucket_of("acme/call/9")
     assert "." not in delivery().message_id
+
+
+HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted"]
+OF_THE_BODY = {"content-type", "content-transfer-encoding", "mime-version"}
+HOSTILE = st.text(st.sampled_from('ab:@<>,;"\\ \r\n\t\0\x0b\x85\u2028é') | st.characters(), max_size=60)
+
+
+@given(
+    st.fixed_dictionaries(
+        dict.fromkeys(("policy", "metric", "tenant", "id", "calendar", "clock_id", "breach_id"), HOSTILE)
+    ),
+    st.dictionaries(HOSTILE, HOSTILE, max_size=3),
+)
+def test_nothing_that_a_breach_holds_becomes_a_header_of_a_mail(
+    fields: dict[str, Any], attributes: dict[str, str]
+) -> None:
+    smtp = Smtp(host="mail.example.com")
+    settings = Email.model_validate({"to": "a@example.com", "from": "Plazo <p@example.com>", "smtp": smtp})
+    mail = compose(delivery(breach(**fields, attributes=attributes)), settings, DUE)
+    read = BytesParser(policy=default).parsebytes(mail.as_bytes())
+    assert [name for name in read.keys() if name.lower() not in OF_THE_BODY] == HEADERS  # noqa: SIM118 # it repeats names
+    assert (read["To"], read["From"]) == ("a@example.com", "Plazo <p@example.com>")
+    assert not read.is_multipart()

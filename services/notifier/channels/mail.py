@@ -23,6 +23,7 @@ import aiosmtplib
 from services.notifier import message
 from services.notifier.delivery import ChannelName, Delivery, Outcome, Result, kept_answer
 from services.notifier.receivers import Email
+from services.notifier.secrecy import forms, of_login
 from shared.events import Instant, moment
 
 CONCURRENCY: Final = 2
@@ -47,6 +48,7 @@ class MailChannel:
         self._settings = envelope.settings
         self._password = envelope.password
         self._tls = envelope.tls
+        self._secrets = forms(*of_login(envelope.settings.smtp.username, envelope.password))
 
     async def send(self, delivery: Delivery, now: Instant) -> Outcome:
         """Hand the mail to the server once; bounded in time."""
@@ -84,7 +86,7 @@ class MailChannel:
         return self._outcome("delivered", f"250 {said}{left_out}", 250)
 
     def _outcome(self, result: Result, said: str, status: int | None = None) -> Outcome:
-        return Outcome(result, kept_answer(said, [self._password or ""]), status)
+        return Outcome(result, kept_answer(said, self._secrets), status)
 
 
 def compose(delivery: Delivery, settings: Email, now: Instant) -> EmailMessage:

@@ -15,7 +15,6 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx2
 from standardwebhooks import Webhook as Signer
@@ -24,6 +23,7 @@ from services.notifier import message
 from services.notifier.channels.guard import Forbidden
 from services.notifier.delivery import ChannelName, Delivery, Outcome, kept_answer
 from services.notifier.retry import retry_after
+from services.notifier.secrecy import forms, of_url
 from shared.events import SECOND, Instant, moment
 
 FINAL: Final = frozenset({400, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451, 501, 505})
@@ -54,7 +54,7 @@ class WebhookChannel:
         self._client = client
         self._signer = Signer(target.key)
         self._agent = f"plazo/{version}"
-        self._secrets = _secrets(target)
+        self._secrets = forms(target.secret, *of_url(target.url))
 
     async def send(self, delivery: Delivery, now: Instant) -> Outcome:
         """POST the alert once; bounded in time and in what is read."""
@@ -115,10 +115,3 @@ async def _beginning(response: httpx2.Response) -> str:
         if len(found) >= ANSWER_BYTES:
             break
     return found[:ANSWER_BYTES].decode(errors="replace")
-
-
-def _secrets(target: Target) -> tuple[str, ...]:
-    # A URL's path, query and password can each be a secret: of the URL only the host is ever shown.
-    parts = urlsplit(target.url)
-    path = parts.path if len(parts.path) > 1 else ""
-    return tuple(text for text in (target.secret, target.url, parts.query, parts.password or "", path) if text)
