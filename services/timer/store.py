@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple
 
+from services.timer.small_write import SMALL, columns, is_small, write_small
 from services.timer.source_store import write_sources
 from services.timer.write_set import ItemRow, OutboxRow, WriteSet
 from shared.db import Database
@@ -77,7 +78,6 @@ _FORGET = """
 DELETE FROM timer.history h USING unnest($1::int[], $2::text[]) AS k(partition, key)
 WHERE h.partition = k.partition AND h.key = k.key
 """
-_SMALL: Final = 200  # rows up to which one statement is quicker than staging by COPY and merging
 
 
 class Lease(NamedTuple):
@@ -115,11 +115,17 @@ class TimerStore:
             Unavailable: the database did not answer; it may have been written, see `standing`.
             BadData: the database refuses a value; nothing was written.
         """
-        async with self._connection("write a batch") as connection, connection.transaction():
-            moved = await connection.fetch(_MOVE, *_columns(write_set.moves, 7))
-            if len(moved) != len(write_set.moves):
-                raise Fenced(f"{len(write_set.moves) - len(moved)} of {len(write_set.moves)} leases are not ours")
-            await _write_rows(connection, write_set)
+        wanted = len(write_set.moves)
+        async with self._connection("write a batch") as connection:
+            if is_small(write_set):
+                if await write_small(connection, write_set) != wanted:
+                    raise Fenced(f"some of {wanted} leases are not ours")
+                return
+            async with connection.transaction():
+                moved = await connection.fetch(_MOVE, *columns(write_set.moves, 7))
+                if len(moved) != wanted:
+                    raise Fenced(f"{wanted - len(moved)} of {wanted} leases are not ours")
+                await _write_rows(connection, write_set)
 
     async def try_out(self, write_set: WriteSet) -> None:
         """Write the rows, without the moves, and take them back.
@@ -250,7 +256,7 @@ class TimerStore:
 async def _write_rows(connection: Any, write_set: WriteSet) -> None:
     await _write_items(connection, write_set.items)
     if write_set.rewritten:
-        await connection.execute(_FORGET, *_columns([row[:2] for row in write_set.rewritten], 2))
+        await connection.execute(_FORGET, *columns([row[:2] for row in write_set.rewritten], 2))
     if history := write_set.history + write_set.rewritten:
         await connection.copy_records_to_table("history", records=history, schema_name="timer")
     if write_set.outbox:
@@ -263,16 +269,12 @@ async def _write_rows(connection: Any, write_set: WriteSet) -> None:
 async def _write_items(connection: Any, items: Sequence[ItemRow]) -> None:
     if not items:
         return
-    if len(items) <= _SMALL:
-        await connection.execute(_UPSERT, *_columns(items, 10))
+    if len(items) <= SMALL:
+        await connection.execute(_UPSERT, *columns(items, 10))
         return
     await connection.execute(_STAGE)
     await connection.copy_records_to_table("staged_item", records=items)
     await connection.execute(_MERGE)
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
 def lease_of(row: Mapping[str, Any]) -> Lease:

@@ -238,10 +238,13 @@ async def test_a_row_is_replaced_by_its_next_state(twin: Twin) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"epoch": 2}, {"epoch": 0}, {"revision": 1}, {"partition": 9}])
-async def test_a_lease_that_is_not_as_expected_fences_everything(twin: Twin, wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("others", [0, 300])  # a small write set and a large one are written in different ways
+async def test_a_lease_that_is_not_as_expected_fences_everything(
+    twin: Twin, wrong: dict[str, int], others: int
+) -> None:
     await twin.owned("me", 0)
     await twin.owned("me", 1)
-    set_of_one = write_set(A, partition=1)
+    set_of_one = write_set(A, *(f"default/ticket/{n}" for n in range(others)), partition=1)
     both = replace(set_of_one, moves=(move(0, **wrong) if "partition" not in wrong else move(9), *set_of_one.moves))
     with pytest.raises(Fenced):
         await twin.store.write(both)
