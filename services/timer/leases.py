@@ -19,7 +19,7 @@ from shared.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 RENEW_S: Final = 1.0
-AT_ONCE: Final = 4  # partitions that are begun with between two renewals
+AT_ONCE: Final = 8  # partitions that are begun with between two renewals
 
 
 class Leases(Protocol):
@@ -114,8 +114,7 @@ class Ownership:
             decided = plan(await self._store.leases(), self._instance, frozenset(self.epochs), members)
             await self.release(decided.release)
             # What could not be begun with comes last, so that it is in nobody's way.
-            for partition in sorted(decided.take, key=self._failed.__contains__)[:AT_ONCE]:
-                await self._take(partition)
+            await self._take_all(sorted(decided.take, key=self._failed.__contains__)[:AT_ONCE])
         except Unavailable as exc:
             # Without the database nothing can be written, by this process or by one that takes over meanwhile.
             log.warning("leases wait", error=str(exc))
@@ -154,6 +153,13 @@ class Ownership:
         for partition in set(self.epochs) - kept:
             log.warning("partition lost", partition=partition, epoch=self.epochs[partition])
             self.forget(partition)
+
+    async def _take_all(self, partitions: Sequence[int]) -> None:
+        # At the same time, because each asks the database and the brokers six times, one after the other.
+        failures = await asyncio.gather(*(self._take(partition) for partition in partitions), return_exceptions=True)
+        for failure in failures:
+            if failure is not None:
+                raise failure
 
     async def _take(self, partition: int) -> None:
         lease = await self._store.take(self._instance, partition)

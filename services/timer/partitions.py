@@ -211,8 +211,8 @@ class Partitions:
         place = Place(self._events_topic, lease.partition)
         try:
             async with asyncio.timeout(ANSWER_S):  # the other leases want to be renewed
-                beginning = (await self._brokers.beginnings([place]))[place]
-                end = (await self._brokers.ends([place]))[place]
+                beginnings, ends = await asyncio.gather(self._brokers.beginnings([place]), self._brokers.ends([place]))
+                beginning, end = beginnings[place], ends[place]
         except TimeoutError as exc:
             raise Unavailable(f"Kafka does not say where {place.topic}/{place.partition} begins and ends") from exc
         if lease.next_offset is None:
