@@ -1,7 +1,7 @@
 # `make` alone lists the targets. Everything lands in .venv and .plazo; nothing is installed elsewhere.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast faults lint bench kafka lock clean
+.PHONY: help setup run test test-fast faults lint bench fuzz kafka lock clean
 
 PY := .venv/bin/python
 CHECKED := services shared deploy tests
@@ -35,6 +35,9 @@ lint: .venv/.installed-dev ## check style, types and import rules
 bench: .venv/.installed-bench ## measure speed, latency, memory and restart on a real Kafka and PostgreSQL
 	@$(PY) -m tests.bench
 
+fuzz: .venv/.installed-fuzz ## throw bytes at the reader TARGET (records, published, files) for SECONDS, 60 without it
+	@$(PY) -m tests.fuzz
+
 kafka: .venv/.installed ## run a real Apache Kafka for development until Ctrl-C (needs a JDK and Maven)
 	$(FOREGROUND) $(PY) -m deploy.local.real_kafka
 
@@ -42,7 +45,7 @@ lock: .venv/.installed ## pin again what the requirements*.in name
 	@deploy/local/lock
 
 clean: ## remove .venv, .plazo with its data, and caches
-	@rm -rf .venv .plazo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf .venv .plazo .bench .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	@find services shared deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: requirements.lock
@@ -55,4 +58,8 @@ clean: ## remove .venv, .plazo with its data, and caches
 
 .venv/.installed-bench: requirements-bench.lock .venv/.installed-dev
 	@deploy/local/install requirements-bench.lock
+	@touch $@
+
+.venv/.installed-fuzz: requirements-fuzz.lock .venv/.installed-dev
+	@deploy/local/install requirements-fuzz.lock
 	@touch $@

@@ -76,6 +76,9 @@ class Document:
         for key_node, value_node in node.value:
             # Keys are names: 2026-12-24 stays the text that was written.
             key = key_node.value
+            if not isinstance(key, str):  # `{{ x }}` is a mapping whose key is one
+                problem = Problem(self.file, key_node.start_mark.line + 1, dotted(path), "expected names as keys")
+                raise BadDocument([problem])
             here = (*path, key)
             if key in found:
                 line = key_node.start_mark.line + 1

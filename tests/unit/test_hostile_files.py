@@ -283,6 +283,8 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path, command: str, name: s
         "!!binary é",
         "!!set x",
         "!python/name:os x",
+        "{{ x }}",
+        "{[a]: b}",
     ],
 )
 def test_a_value_of_a_strange_type_is_named_by_its_line(folder: Path, value: str) -> None:
