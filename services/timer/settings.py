@@ -22,6 +22,6 @@ class Settings(CommonSettings):
     )
     hold_max_s: float = Field(30.0, ge=0, description="Seconds that a deadline waits for evidence that does not come.")
     keep_items: int = Field(
-        100_000, ge=1_000, description="Items kept in memory, about 3 kB each; the others stay in PostgreSQL."
+        100_000, ge=1_000, description="Items kept in memory, about 1.3 kB each; the others stay in PostgreSQL."
     )
     timer_group: str = Field("plazo-timer", description="The group under which lag tools see the timer's offsets.")
