@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from services.timer.business_hours import NoOpenTime
+from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.metric import Ending
 from services.timer.net_hours import Hours, NetHours, gross_of
 from services.timer.policy_set import Terms
@@ -139,17 +139,13 @@ def run_out(clock: Clock, before: Instant) -> Clock:
     """The clock with the warnings and the breach that came strictly before an instant."""
     if clock.phase != "running" or clock.breached_at is not None:
         return clock
-    due = clock.due_at
-    warned = tuple(
-        [warning(clock, at, elapsed, label) for at, elapsed, label in clock.pending if at < before]
-        if clock.pending
-        else ()
-    )
+    due, pending = clock.due_at, clock.pending
+    if (due is None or due >= before) and not (pending and pending[0][0] < before):
+        return clock
+    warned = tuple([warning(clock, at, elapsed, label) for at, elapsed, label in pending if at < before])
     if due is not None and due < before:
         return replace(clock, warned=clock.warned + warned, pending=(), breached_at=due, breached_elapsed=clock.target)
-    if warned:
-        return replace(clock, warned=clock.warned + warned, pending=clock.pending[len(warned) :])
-    return clock
+    return replace(clock, warned=clock.warned + warned, pending=pending[len(warned) :])
 
 
 def warning(clock: Clock, at: Instant, elapsed: Span, label: str) -> Warned:
@@ -171,22 +167,20 @@ def counted(clock: Clock, at: Instant, hours: Hours) -> tuple[Span, Span]:
 
 def pause(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The running clock, standing still from *at* on."""
-    elapsed, paused = counted(clock, at, hours)
+    elapsed, paused, past = _through(clock, at, hours)
     due = clock.due_at if clock.breached_at is not None else None
-    past = _with_stretch(clock, at, hours)
     return replace(clock, phase="paused", since=at, elapsed=elapsed, paused=paused, due_at=due, past=past)
 
 
 def resume(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The paused clock, running from *at* on; due at once if nothing is left."""
-    elapsed, paused = counted(clock, at, hours)
-    past = _with_stretch(clock, at, hours)
+    elapsed, paused, past = _through(clock, at, hours)
     return _run_on(replace(clock, since=at, elapsed=elapsed, paused=paused, past=past), hours)
 
 
 def stop(clock: Clock, at: Instant, hours: Hours, ending: Ending) -> Clock:
     """The open clock, ended; one that is paused shows when it would have been due if resumed now."""
-    elapsed, paused = counted(clock, at, hours)
+    elapsed, paused, past = _through(clock, at, hours)
     due, ends = clock.due_at, clock.ends
     if clock.breached_at is not None:
         ends = (*ends, (at, elapsed, ending))
@@ -201,7 +195,7 @@ def stop(clock: Clock, at: Instant, hours: Hours, ending: Ending) -> Clock:
         due_at=due,
         stopped_at=at,
         ends=ends,
-        past=_with_stretch(clock, at, hours),
+        past=past,
     )
 
 
@@ -216,8 +210,8 @@ def take_up(clock: Clock, at: Instant, hours: Hours) -> Clock:
 
 def part(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The open clock with a new stretch from *at* on, so that the counts are known at this instant."""
-    elapsed, paused = counted(clock, at, hours)
-    parted = replace(clock, since=at, elapsed=elapsed, paused=paused, past=_with_stretch(clock, at, hours))
+    elapsed, paused, past = _through(clock, at, hours)
+    parted = replace(clock, since=at, elapsed=elapsed, paused=paused, past=past)
     return _foreseen(parted, hours) if isinstance(hours, NetHours) else parted
 
 
@@ -265,6 +259,19 @@ def _warnings(terms: Terms, start: Instant, hours: Hours) -> tuple[Pending, ...]
         if at is not None:
             pending.append((at, elapsed, label))
     return tuple(pending)
+
+
+def _through(clock: Clock, at: Instant, hours: Hours) -> tuple[Span, Span, tuple[Stretch, ...]]:
+    # (elapsed, paused, the stretches so far) of an open clock at an instant that ends its present stretch. What nearly
+    # every clock has, hours without exclusions, is counted here in 0.4 µs; asked of the functions below it takes 1.
+    if type(hours) is not BusinessHours:
+        return *counted(clock, at, hours), _with_stretch(clock, at, hours)
+    since, elapsed, paused, past = clock.since, clock.elapsed, clock.paused, clock.past
+    is_running = clock.phase == "running"
+    stretch = Stretch(since, is_running, elapsed, paused)
+    past = (*past[1 - STRETCHES_KEPT :], stretch) if past else (stretch,)
+    passed = hours.between(since, at)
+    return (elapsed + passed, paused, past) if is_running else (elapsed, paused + passed, past)
 
 
 def _with_stretch(clock: Clock, at: Instant, hours: Hours) -> tuple[Stretch, ...]:

@@ -18,6 +18,7 @@ from services.timer.first_sight import first_seen
 from services.timer.happenings import take_effect
 from services.timer.item import EMPTY, ItemState
 from services.timer.move import move, open_cycles
+from services.timer.plan import plans_of
 from services.timer.rulebook import Rulebook
 from services.timer.rules import measured
 from services.timer.scrubbing import scrubbed
@@ -34,7 +35,8 @@ def follows(state: ItemState, event: Event) -> bool:
 
     It is the caller who knows whether an event of the same identity was folded before.
     """
-    return (state.order is None or event.order > state.order) and event.recount is None
+    last = state.order
+    return (last is None or event.time > last[0] or event.order > last) and event.recount is None
 
 
 def apply(state: ItemState, event: Event, rulebook: Rulebook, *, untracked: tuple[Cycle, ...] = ()) -> ItemState:
@@ -50,6 +52,8 @@ def apply(state: ItemState, event: Event, rulebook: Rulebook, *, untracked: tupl
     """
     if state.deleted is not None:
         return changed(state, order=max(state.order or event.order, event.order))
+    if event.snapshot is None and event.recount is None:
+        return plans_of(rulebook).fold(state, event, _decided)
     if event.snapshot is not None and state.stage == "unknown":
         return first_seen(state, event, rulebook, _stepped)
     return _stepped(state, event, rulebook, untracked)
@@ -92,6 +96,12 @@ def distinct(events: Iterable[Event]) -> list[Event]:
 
 
 def _stepped(state: ItemState, event: Event, rulebook: Rulebook, untracked: tuple[Cycle, ...] = ()) -> ItemState:
+    return _decided(state, event, rulebook, untracked)[1]
+
+
+def _decided(
+    state: ItemState, event: Event, rulebook: Rulebook, untracked: tuple[Cycle, ...] = ()
+) -> tuple[Step, ItemState]:
     step = Step(state, event, rulebook)
     step.run_out()
     if event.attributes or event.kind == "call" or event.snapshot is not None:
@@ -103,10 +113,10 @@ def _stepped(state: ItemState, event: Event, rulebook: Rulebook, untracked: tupl
         move(step, event.recount.policy_version, untracked)
     result = step.result()
     if result.stage == "unknown":
-        return changed(result, early=remembering(state, event))
-    if result.stage == "final" and event.type in DELETIONS:
-        return scrubbed(result, event)
-    return result
+        result = changed(result, early=remembering(state, event))
+    elif result.stage == "final" and event.type in DELETIONS:
+        result = scrubbed(result, event)
+    return step, result
 
 
 def _untracked(before: list[Event], recount: Event, rulebook: Rulebook) -> tuple[Cycle, ...]:

@@ -169,7 +169,7 @@ def _goes_on_reopened(step: Step, place: int, clock: Clock) -> bool:
         return False
     match step.policy(clock).on_reopen:
         case "resume":
-            step.clocks[place] = take_up(clock, step.at, step.hours(clock))
+            step.change(place, take_up, step.hours(clock))
         case "restart":
             step.renew(clock)
         case "ignore":

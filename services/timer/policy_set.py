@@ -90,8 +90,7 @@ class PolicySet:
             raise KeyError(", ".join(sorted(unknown)))
         self._ranked = sorted(self.policies, key=lambda policy: policy.precedence)
         self._index = _index(self._ranked)
-        compared = (conditions for policy in self.policies for conditions in _compared(policy))
-        self._reading = Reading(compared, (policy.when for policy in self.policies))
+        self._reading = Reading(self.compared(), (policy.when for policy in self.policies))
         self.turns = _turns(self.policies)  # the instants at which another season begins
         self._made: dict[tuple[str, str, Span, str], Terms] = {}
         self._memo: dict[tuple[Any, ...], Mapping[str, tuple[Terms, ...]]] = {}
@@ -112,6 +111,10 @@ class PolicySet:
     def reads(self) -> frozenset[str] | None:
         """The attributes on which `terms` depends; a change of any other cannot change the answer. None: on any."""
         return self._reading.names
+
+    def compared(self) -> Iterator[Conditions]:
+        """Every attribute on which `terms` depends by its value, with the values."""
+        return (conditions for policy in self.policies for conditions in _compared(policy))
 
     def season(self, start: Instant) -> int:
         """The number of the season in which a cycle starts: in one season the same policies are valid."""

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from services.timer.act import Act, Beginning, ToClock
 from services.timer.clock import Clock, Cycle, begin, pause, run_out, stop
 from services.timer.conditions import Conditions, matches
 from services.timer.effects import Effects
-from services.timer.item import Change, ItemState
+from services.timer.item import Change, ItemState, changed_by
 from services.timer.metric import Ending, Metric
 from services.timer.net_hours import Hours
 from services.timer.occurrences import patch_of
@@ -28,9 +29,9 @@ class Step:
     """An item while one event takes effect."""
 
     __slots__ = (
-        "_asked", "_exclusions", "_known", "_matches", "_offered", "_offers", "_rulebook", "_season", "answered", "at",
-        "attributes", "before", "begun", "changes", "clocks", "event", "forced", "has_versions", "older", "rules_now",
-        "stage", "suspended", "touched", "unmeasured", "waiting",
+        "_asked", "_exclusions", "_known", "_matches", "_offered", "_offers", "_rulebook", "_season", "acts",
+        "answered", "at", "attributes", "before", "beginnings", "begun", "changes", "clocks", "event", "forced",
+        "has_versions", "is_singular", "older", "rules_now", "stage", "suspended", "touched", "unmeasured", "waiting",
     )  # fmt: skip
 
     def __init__(self, state: ItemState, event: Event, rulebook: Rulebook) -> None:
@@ -48,6 +49,10 @@ class Step:
         self.changes = state.changes
         self.touched = _NOTHING  # the attributes that the event changed
         self.forced = False  # whether terms are asked for although no attribute changed
+        # What was done to clocks, for whoever does the same again; singular is what depends on more than the situation.
+        self.acts: list[Act] = []
+        self.beginnings: list[Beginning] = []
+        self.is_singular = False
         self._rulebook = rulebook
         self._exclusions = rulebook.exclusions if rulebook.exclusions_revision else None  # to ask none costs 0.1 µs
         # Whether clocks can be pinned to other rules than those for what the event starts. Most files never change, and
@@ -83,27 +88,15 @@ class Step:
         """Let warn and breach what ran out strictly before the event's time."""
         at = self.at
         for place, clock in enumerate(self.clocks):
-            if clock.stopped_at is None and clock.breached_at is None:
-                due = clock.due_at
-                if (due is not None and due < at) or clock.pending:
-                    self.clocks[place] = run_out(clock, at)
+            if clock.stopped_at is None:
+                self.clocks[place] = run_out(clock, at)
 
     def patch(self) -> None:
         """Patch the attributes, and record how to undo it."""
-        old, patch = self.attributes, self._patch()
-        undo: dict[str, Any] = {}
-        for name, value in patch.items():
-            before = old.get(name)
-            # 1 and True are equal, and are not the same attribute.
-            if before != value or before.__class__ is not value.__class__:
-                undo[name] = before
+        self.attributes, undo = changed_by(self.attributes, self._patch())
         if not undo:
             return
         self.touched = frozenset(undo)
-        new = {**old, **patch}
-        if None in patch.values():
-            new = {name: value for name, value in new.items() if value is not None}
-        self.attributes = new
         if self.stage != "unknown":
             change: Change = (self.at, undo)
             self.changes = (*self.changes, change)
@@ -227,12 +220,28 @@ class Step:
             hours: Hours = terms.hours
             if self._exclusions is not None:
                 hours = self._exclusions.net(terms.hours, self.event.kind, self.attributes)
-            clock = begin(cycle, terms, number, hours)
-            if self.stands_still(terms.pause_when):
-                clock = pause(clock, self.at, hours)
+            clock, still = begin(cycle, terms, number, hours), self.stands_still(terms.pause_when)
+            self.clocks.append(pause(clock, self.at, hours) if still else clock)
+            self.beginnings.append(Beginning(cycle.metric, cycle.version, terms, hours, still))
+            self.is_singular = self.is_singular or not self.is_own(cycle)
         else:
-            clock = measure(cycle, terms, number, self.past)
-        self.clocks.append(clock)
+            self.clocks.append(measure(cycle, terms, number, self.past))
+            self.is_singular = True
+
+    def is_own(self, cycle: Cycle) -> bool:
+        """Whether the event began the cycle."""
+        event = self.event
+        return (cycle.started_at, cycle.source, cycle.event_id, cycle.gaps) == (self.at, event.source, event.id, ())
+
+    def change(self, place: int, change: ToClock, *arguments: Any) -> None:
+        """Change the clock at *place* by one of the functions of `clock`, as of now."""
+        self.acts.append(Act(place, change, arguments))
+        self.clocks[place] = change(self.clocks[place], self.at, *arguments)
+
+    def put(self, place: int, clock: Clock) -> None:
+        """Put a clock at *place* that was counted anew."""
+        self.clocks[place] = clock
+        self.is_singular = True
 
     def is_open(self, metric: str) -> bool:
         """Whether a cycle of the metric is open, measured or not; not of one beside the winner's."""
@@ -265,7 +274,7 @@ class Step:
 
     def end(self, place: int, clock: Clock, ending: Ending) -> None:
         """End the clock at *place*."""
-        self.clocks[place] = stop(clock, self.at, self.hours_before(clock), ending)
+        self.change(place, stop, self.hours_before(clock), ending)
 
     def end_cycles(self, effects: Callable[[Rules], Effects]) -> None:
         """End the cycles that something ends, each by the metrics of the version that it is pinned to."""

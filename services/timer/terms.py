@@ -49,7 +49,7 @@ def is_under(clock: Clock, terms: Terms) -> bool:
 def _change_terms(step: Step, place: int, clock: Clock, terms: Terms) -> None:
     match step.policy(clock).on_change:
         case "recompute":
-            step.clocks[place] = recount(clock, terms, step.past)
+            step.put(place, recount(clock, terms, step.past))
         case "keep":
             _pause_or_resume(step, place, clock)
         case "restart":
@@ -71,7 +71,7 @@ def _pause_or_resume(step: Step, place: int, clock: Clock) -> None:
     still = step.stands_still(step.rules(clock.version).pauses[clock.policy, clock.metric])
     if still != (clock.phase == "paused"):
         change, hours = (pause, step.hours_before(clock)) if still else (resume, step.hours(clock))
-        step.clocks[place] = change(clock, step.at, hours)
+        step.change(place, change, hours)
 
 
 def _exclude_anew(step: Step, older: list[Clock]) -> None:
@@ -79,7 +79,7 @@ def _exclude_anew(step: Step, older: list[Clock]) -> None:
     if step.is_excluded_anew:
         for place, clock in enumerate(older):
             if clock.phase == "running" and step.clocks[place] is clock:
-                step.clocks[place] = turn(clock, step.at, step.hours_before(clock), step.hours(clock))
+                step.change(place, turn, step.hours_before(clock), step.hours(clock))
 
 
 def measure_cycle(step: Step, cycle: Cycle) -> None:
