@@ -25,7 +25,7 @@ from tests.bench.catalogue import BENCHMARKS
 from tests.bench.figures import Series, keep, kept, markdown, table
 from tests.bench.harness import ROOT
 from tests.bench.sizes import Sizes, unusual
-from tests.bench.work import Work
+from tests.bench.work import RUNS, Work
 from tests.servers import Kind, choose_broker
 
 OUT: Final = ROOT / ".bench"
@@ -71,7 +71,7 @@ def _say(text: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=list(BENCHMARKS), default=os.environ.get("ONLY") or None)
-    parser.add_argument("--runs", type=int, default=int(os.environ.get("RUNS", "3")))
+    parser.add_argument("--runs", type=int, default=int(os.environ.get("RUNS") or RUNS))
     parser.add_argument("--markdown", action="store_true", help="measure nothing: print what is kept, for a page")
     parser.add_argument("--quiet", action="store_true", help="print no table")
     return parser.parse_args()
@@ -101,4 +101,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)  # what was measured until then is kept

@@ -162,10 +162,14 @@ _COLUMNS: Final = ("figure", "median", "unit", "goal", "met", "runs", "CPU secon
 
 
 def table(figures: Iterable[Figure]) -> Table:
-    """The figures as a table for the terminal."""
-    found = Table(*_COLUMNS)
-    for figure in figures:
-        found.add_row(*_row(figure))
+    """The figures as a table for the terminal, without notes: they are long, and `markdown` has them."""
+    some = list(figures)
+    unusual = {f"{name}={value}" for figure in some for name, value in figure.sizes.items()}
+    found = Table(caption=f"not held to their goals: {', '.join(sorted(unusual))}" if unusual else None)
+    for name in _COLUMNS[:-1]:
+        found.add_column(name, no_wrap=name != "CPU seconds")
+    for figure in some:
+        found.add_row(*_row(figure)[:-1])
     return found
 
 

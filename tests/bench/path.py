@@ -12,7 +12,7 @@ from tests.bench import streams
 from tests.bench.figures import at_least, at_most
 from tests.bench.harness import PARTITIONS, Bench, Site
 from tests.bench.usage import peak_mib
-from tests.bench.work import Work
+from tests.bench.work import RUNS, Work
 from tests.bench.workload import Shape, lifecycles
 from tests.processes import PlazoProcess
 
@@ -55,7 +55,7 @@ async def path_100k(work: Work) -> None:
 
 async def _path(work: Work, shape: Shape) -> None:
     peer = await asyncio.to_thread(streams.prepared, work.folder.parent, work.say)
-    runs = work.runs if peer is None else max(work.runs, COMPARED)
+    runs = COMPARED if peer is not None and work.runs == RUNS else work.runs
     async with work.open_site() as site:
         upstream = f"{work.name}.upstream"
         site.broker.create_topic(upstream, PARTITIONS)

@@ -47,6 +47,9 @@ class Measured:
 def prepared(folder: Path, say: Callable[[str], None]) -> Peer | None:
     """The program, built in a copy under *folder*; None, and a word why, where it or what builds it is missing."""
     source = ROOT / peers_folder()
+    if peers_folder() == "none":
+        say("no comparison with Kafka Streams, as asked for")
+        return None
     if not (source / "streams" / "pom.xml").exists():
         say(f"no comparison with Kafka Streams: {peers_folder()} is not there")
         return None

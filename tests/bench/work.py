@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tests.bench.figures import Series
 from tests.bench.harness import Bench, Site, open_site
 from tests.bench.sizes import Sizes
 from tests.bench.usage import memory_mib
 from tests.processes import PlazoProcess
+
+RUNS: Final = 3  # of which a figure is the median, unless somebody asks for another number
 
 
 @dataclass(frozen=True)
