@@ -47,6 +47,7 @@ class Metrics:
 
     def _of_the_timer(self) -> None:
         self.events_folded = self._counter("sla_timer_events", "Events applied to items.", "outcome")
+        self.items_forgotten = self._counter("sla_items_forgotten", "Items forgotten because they were over long ago.")
         self.open_clocks = self._gauge("sla_open_clocks", "Clocks that run or are paused.", "state", "severity")
         self.next_due = self._gauge("sla_next_due_timestamp_seconds", "The earliest deadline held in memory.")
         self.breaches = self._counter("sla_breaches", "Breaches published.", "policy", "metric", "severity")

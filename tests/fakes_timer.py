@@ -161,6 +161,9 @@ class FakeStore:
         rewritten = {(row.partition, row.key) for row in write_set.rewritten}
         self._tables.history[:] = [row for row in self._tables.history if (row.partition, row.key) not in rewritten]
         self._tables.history.extend(write_set.history + write_set.rewritten)
+        self._tables.history[:] = [row for row in self._tables.history if row[:2] not in write_set.removed]
+        for name in write_set.removed:
+            self._tables.items.pop(name, None)
         self._tables.outbox.update({(row.partition, row.position): row for row in write_set.outbox})
         for partition, tenant, source, at in write_set.heard:
             key = (partition, tenant, source)
@@ -191,6 +194,12 @@ class FakeStore:
         """The rows that exist."""
         self._answer()
         return [row for key in keys if (row := self._tables.items.get(key)) is not None]
+
+    async def at_rest(self, partition: int, after: str, most: int) -> list[ItemRow]:
+        """The first rows behind a key in which nothing is due."""
+        self._answer()
+        rows = sorted((row for row in self._tables.items.values() if row.partition == partition), key=lambda r: r.key)
+        return [row for row in rows if row.key > after and row.next_due is None][:most]
 
     async def partition_items(self, partition: int) -> list[ItemRow]:
         """All rows of a partition."""

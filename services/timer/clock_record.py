@@ -31,6 +31,11 @@ def clock_records(row: ItemRow) -> list[Outgoing]:
     return [*records, *(Outgoing(key, None, []) for key in removed if key not in present)]
 
 
+def clock_names(row: ItemRow) -> list[bytes]:
+    """The keys of all clocks of an item that were ever told: those that it has, and those that were removed."""
+    return [record.key for record in clock_records(row)]
+
+
 def _record(row: ItemRow, clock: Clock, sequence: int) -> Outgoing:
     tenant, kind, subject = row.key.split("/", 2)
     name = clock_id(row.key, clock)

@@ -36,7 +36,7 @@ _JSON = msgspec.json.Encoder()
 class _Part:
     """What is drafted of one holding: it is dropped with it, though the same partition may be held again by then."""
 
-    __slots__ = ("deleted", "events", "heard", "hearings", "outbox", "sources", "touched")
+    __slots__ = ("deleted", "events", "heard", "hearings", "outbox", "removed", "sources", "touched")
 
     def __init__(self) -> None:
         self.touched: dict[str, Held] = {}
@@ -46,6 +46,7 @@ class _Part:
         self.heard: dict[SourceName, Instant] = {}
         self.sources: list[SourceRow] = []
         self.hearings: list[HearingRow] = []
+        self.removed: list[str] = []
 
 
 class Draft:
@@ -101,6 +102,11 @@ class Draft:
         part.events[key] = [bare(event) for event in events]
         held = part.deleted[key]
         held.recent = tuple([[bare(event) for event in some] for some in held.recent])
+
+    def remove(self, holding: Holding, key: str) -> None:
+        """Let an item go as if it had never been. It must be in no other write set whose outcome is not known."""
+        self._part(holding).removed.append(key)
+        holding.remove(key)
 
     def hear(self, holding: Holding, arrivals: Iterable[Arrival], now: Instant) -> None:
         """Note of which sources something new arrived, and when, to the second; what Plazo itself writes is no source.
@@ -179,6 +185,7 @@ class Draft:
             tuple(heard),
             tuple(row for _, part in live for row in part.sources),
             tuple(row for _, part in live for row in part.hearings),
+            tuple((holding.partition, key) for holding, part in live for key in part.removed),
         )
         return frozen, pinned
 

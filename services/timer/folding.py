@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 class Folding:
     """Applies events to items, in the write set that is open."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # one argument for each thing that it connects
         self,
         *,
         draft: Callable[[], Draft],
@@ -34,7 +34,9 @@ class Folding:
         rulebook: Callable[[], Rulebook],
         items: Items,
         metrics: Metrics,
+        begins: Callable[[], Instant] = lambda: 0,
     ) -> None:
+        self._begins = begins  # the instant from before which items may have been forgotten
         self._draft = draft
         self._refusals = refusals
         self._rulebook = rulebook
@@ -47,6 +49,7 @@ class Folding:
         held = holding.items.get(key)
         if held is None:
             self._bury_recounts(holding, key, arrivals)
+            arrivals = self._bury_forgotten(holding, arrivals)
             if not arrivals:
                 return []
             held = Held(key)
@@ -169,6 +172,14 @@ class Folding:
             self._refusals.bury(
                 holding, arrivals.pop(0).record, BadRecord("invalid", f"there is no item {key}", "subject")
             )
+
+    def _bury_forgotten(self, holding: Holding, arrivals: list[Arrival]) -> list[Arrival]:
+        """Refuse what happened so long ago that its item may have been forgotten since; what is left."""
+        begins = self._begins()
+        for old in [each for each in arrivals if each.event.time < begins]:
+            error = BadRecord("too_late", "expected an event from within the retention: the item is not known", "time")
+            self._refusals.bury(holding, bare_record(old.record, old.event), error)
+        return [each for each in arrivals if each.event.time >= begins]
 
     def _refold(self, held: Held, history: list[Event]) -> None:
         before, held.state = held.state, fold.refold(history, self._rulebook())

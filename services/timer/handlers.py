@@ -56,6 +56,7 @@ class Timer:
         keep_items: int,
         awake: int = AWAKE,
         limit: DlqLimit = USUAL,
+        begins: Callable[[], Instant] = lambda: 0,
     ) -> None:
         self._holdings = holdings
         self._items = items
@@ -71,7 +72,12 @@ class Timer:
         self._draft = Draft(topics.breaches)
         self.refusals = Refusals(topics.deadletters, limit, metrics, draft=lambda: self._draft)
         self._folding = Folding(
-            draft=lambda: self._draft, refusals=self.refusals, rulebook=rulebook, items=items, metrics=metrics
+            draft=lambda: self._draft,
+            refusals=self.refusals,
+            rulebook=rulebook,
+            items=items,
+            metrics=metrics,
+            begins=begins,
         )
         self._late: dict[Holding, list[Arrival]] = {}  # events of the open write set that came out of order, or again
 

@@ -70,6 +70,12 @@ class Holding:
             self.open_clocks.update(after)
             held.open_clocks = after
 
+    def remove(self, key: str) -> None:
+        """Let an item go that no longer exists."""
+        self.items.pop(key, None)
+        self._awake.pop(key, None)
+        self.item_count -= 1
+
     def evict(self, keep: int) -> None:
         """Let the least recently used items go until *keep* are left; those in uncommitted write sets stay."""
         surplus = len(self.items) - keep

@@ -176,4 +176,5 @@ def _only(write_set: WriteSet, partitions: set[int]) -> WriteSet:
         heard=tuple(row for row in write_set.heard if row.partition in partitions),
         sources=tuple(row for row in write_set.sources if row.partition in partitions),
         hearings=tuple(row for row in write_set.hearings if row.partition in partitions),
+        removed=tuple(name for name in write_set.removed if name[0] in partitions),
     )

@@ -26,10 +26,13 @@ from services.timer.patience import PatientItems
 from services.timer.policies import Policies
 from services.timer.relay import Relay
 from services.timer.report import Report
+from services.timer.retention import Retention
+from services.timer.retention_store import RetentionStore
 from services.timer.settings import Settings
 from services.timer.source_store import SourceStore
 from services.timer.sources import Sources
 from services.timer.store import TimerStore
+from services.timer.trimming import Trimming
 from services.timer.turns import Turns
 from services.timer.watch import Watch
 from services.timer.write_set import WriteSet
@@ -67,7 +70,6 @@ class TimerService:
         self._offsets = Offsets(settings.connection, "timer-evidence")
         self._frozen_count = FrozenCount(self._offsets, self._leases, settings.topics.events)
         self._holdings = Holdings()
-        self._published: dict[tuple[int, int], int] = {}  # (partition, epoch) -> outbox position
         self._leaving = asyncio.Event()  # once it is set, nobody waits for a database that is away
         self._connect_lane()
         self._connect_partitions()
@@ -76,12 +78,13 @@ class TimerService:
     def _connect_lane(self) -> None:
         """Records to write sets, write sets to the database, what they publish to Kafka."""
         topics = self._settings.topics
+        self._trimming = Trimming(self._store, self._holdings)
         self._relay = Relay(
             self._producer,
             self._store,
             ParkedStore(self.database),
             breaches=topics.breaches,
-            published=self._note_published,
+            published=self._trimming.note,
             metrics=self._metrics,
         )
         self._lane = Lane(self._store, committed=self._tell, lost=self._forget, topics=topics)
@@ -98,8 +101,20 @@ class TimerService:
             metrics=self._metrics,
             keep_items=self._settings.keep_items,
             limit=self._settings.dlq_limit,
+            begins=lambda: self._retention.begins,
         )
         self._turns = Turns(self._timer, self._holdings, lambda: self._lane.idle)
+        self._retention = Retention(
+            int(self._settings.keep_closed_days * 86_400 * SECOND),
+            holdings=self._holdings,
+            rows=RetentionStore(self.database),
+            items=self._store,
+            between=self._turns.between,
+            lane=self._lane,
+            clocks_topic=topics.clocks,
+            now=self._time.now,
+            metrics=self._metrics,
+        )
 
     def _connect_partitions(self) -> None:
         """Leases to what is held in memory."""
@@ -199,7 +214,8 @@ class TimerService:
                     every(self._time.round, stop),
                     every(self._policies.round, stop),
                     every(self._partitions.move_horizon, stop),
-                    every(self._trim, stop),
+                    every(self._trimming.round, stop),
+                    every(self._retention.round, stop),
                     # What these ask of brokers that are away is not waited for.
                     unless(stop, every(self._feed.round, stop)),
                     unless(stop, every(self._report.round, stop)),
@@ -270,23 +286,6 @@ class TimerService:
 
     def _forget(self, partition: int) -> None:
         self._ownership.forget(partition)
-
-    def _note_published(self, partition: int, position: int) -> None:
-        holding = self._holdings.partitions.get(partition)
-        if holding is not None:
-            holding.published_through = position
-            self._published[partition, holding.epoch] = position
-
-    async def _trim(self) -> float:
-        published, self._published = self._published, {}
-        if published:
-            failpoint("before_marking")
-            try:
-                await self._store.trim_outbox(published)
-            except Unavailable as exc:
-                self._published = {**published, **self._published}
-                log.warning("the outbox is not trimmed", error=str(exc))
-        return 1.0
 
     async def _show_offsets(self) -> float:
         topic = self._settings.topics.events

@@ -24,4 +24,9 @@ class Settings(CommonSettings):
     keep_items: int = Field(
         100_000, ge=1_000, description="Items kept in memory, about 1.3 kB each; the others stay in PostgreSQL."
     )
+    keep_closed_days: float = Field(
+        0.0,
+        ge=0,
+        description="Days after its last event that an item which is over is kept; then it is forgotten. 0: for ever.",
+    )
     timer_group: str = Field("plazo-timer", description="The group under which lag tools see the timer's offsets.")

@@ -48,7 +48,7 @@ _WIDTHS: Final = (7, 10, 4, 6)
 
 def is_small(write_set: WriteSet) -> bool:
     """Whether one statement can write it, and does so sooner."""
-    more = write_set.rewritten or write_set.heard or write_set.sources or write_set.hearings
+    more = write_set.rewritten or write_set.removed or write_set.heard or write_set.sources or write_set.hearings
     return not more and max(len(write_set.items), len(write_set.history), len(write_set.outbox)) <= SMALL
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple
 
+from services.timer.retention_store import delete_histories, delete_items
 from services.timer.small_write import SMALL, columns, is_small, write_small
 from services.timer.source_store import write_sources
 from services.timer.write_set import ItemRow, OutboxRow, WriteSet
@@ -73,10 +74,6 @@ SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint
 ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excluded.ledger,
     next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined,
     seen = excluded.seen, revision = excluded.revision, retired = excluded.retired
-"""
-_FORGET = """
-DELETE FROM timer.history h USING unnest($1::int[], $2::text[]) AS k(partition, key)
-WHERE h.partition = k.partition AND h.key = k.key
 """
 
 
@@ -255,8 +252,8 @@ class TimerStore:
 
 async def _write_rows(connection: Any, write_set: WriteSet) -> None:
     await _write_items(connection, write_set.items)
-    if write_set.rewritten:
-        await connection.execute(_FORGET, *columns([row[:2] for row in write_set.rewritten], 2))
+    await delete_histories(connection, [*(row[:2] for row in write_set.rewritten), *write_set.removed])
+    await delete_items(connection, write_set.removed)
     if history := write_set.history + write_set.rewritten:
         await connection.copy_records_to_table("history", records=history, schema_name="timer")
     if write_set.outbox:

@@ -106,6 +106,7 @@ class WriteSet:
     heard: tuple[HeardRow, ...] = ()
     sources: tuple[SourceRow, ...] = ()
     hearings: tuple[HearingRow, ...] = ()
+    removed: tuple[tuple[int, str], ...] = ()  # (partition, key) of each item that goes, and its history with it
 
     @property
     def expected(self) -> Mapping[int, tuple[int, int]]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.timer.lease_store import LeaseStore
+from services.timer.retention_store import RetentionStore
 from services.timer.source_store import Heard, SourceStore
 from services.timer.store import Lease, TimerStore
 from services.timer.write_set import HeardRow, HearingRow, SourceRow, WriteSet
@@ -31,6 +32,7 @@ class Twin:
     leases: Any
     store: Any
     sources: Any
+    retention: Any
 
     async def expire(self) -> None:
         """Let the time of a lease pass."""
@@ -54,7 +56,8 @@ class InMemory(Twin):
     def __init__(self) -> None:
         self.time = Time()
         tables = Tables(self.time)
-        super().__init__(FakeLeases(tables), FakeStore(tables), FakeSources(tables))
+        store = FakeStore(tables)
+        super().__init__(FakeLeases(tables), store, FakeSources(tables), store)
         self.store.refuses = {UNSTORABLE}
 
     async def expire(self) -> None:
@@ -66,7 +69,8 @@ class InPostgres(Twin):
     """The real ones."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(LeaseStore(database), TimerStore(database), SourceStore(database))
+        stores = (LeaseStore(database), TimerStore(database), SourceStore(database), RetentionStore(database))
+        super().__init__(*stores)
         self.database = database
 
     async def expire(self) -> None:
@@ -330,6 +334,24 @@ async def test_a_history_that_is_rewritten_takes_the_place_of_all_that_was_there
     await twin.store.write(rows)
     assert [events for _, _, events in await twin.store.histories([(0, A)])] == [b"anew"]
     assert len(await twin.store.histories([(0, B)])) == 2
+
+
+async def test_an_item_that_is_removed_goes_with_its_history_and_the_others_stay(twin: Twin) -> None:
+    await twin.owned()
+    await twin.store.write(write_set(A, B))
+    await twin.store.write(WriteSet((move(revision=1),), removed=((0, A),)))
+    assert [row.key for row in await twin.store.items([(0, A), (0, B)])] == [B]
+    assert [key for _, key, _ in await twin.store.histories([(0, A), (0, B)])] == [B]
+
+
+async def test_items_at_rest_are_found_page_by_page_in_the_order_of_their_keys(twin: Twin) -> None:
+    await twin.owned()
+    keys = [f"default/ticket/{letter}" for letter in "dbac"]
+    resting = tuple(item_row(key) for key in keys)
+    await twin.store.write(WriteSet((move(),), (*resting, item_row("default/ticket/aa", next_due=5))))
+    assert [row.key[-1] for row in await twin.retention.at_rest(0, "", 3)] == ["a", "b", "c"]
+    assert [row.key[-1] for row in await twin.retention.at_rest(0, keys[3], 3)] == ["d"]
+    assert await twin.retention.at_rest(1, "", 3) == []
 
 
 async def test_histories_come_in_the_order_in_which_they_were_written(twin: Twin) -> None:
