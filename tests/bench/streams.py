@@ -1,4 +1,4 @@
-"""The same job on Kafka Streams, where its program lies beside the project (`../shared/peers`, or PEERS).
+"""The same job on Kafka Streams, where its program lies beside the project, or where PEERS says.
 
 It has no ingest hop, no calendars, no policies, and knows no repeats: a lower bound of the work of a real detector.
 """

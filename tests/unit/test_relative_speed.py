@@ -42,7 +42,7 @@ FACTOR: Final = 1.6
 LOOP: Final = 5_000  # rounds of the reference
 
 # What an event, or a question, costs in rounds of the reference loop.
-USUAL: Final = {"fold": 18.9, "ingest": 5.1, "calendar": 0.88}
+USUAL: Final = {"fold": 15.5, "ingest": 5.1, "calendar": 0.9}
 
 
 def reference() -> None:
