@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.timer.store import Lease
+from services.timer.lease import Crew, Lease
 from services.timer.write_set import HearingRow, HistoryRow, ItemRow, OutboxRow, SourceRow, WriteSet
 from shared.db import BadData
 from shared.errors import Fenced, PlazoError, TooLarge, Unavailable
@@ -58,7 +58,7 @@ class Tables:
 
     def __init__(self, now: Callable[[], Instant], partitions: int = 0) -> None:
         self.now = now
-        self.members: dict[str, Instant] = {}
+        self.members: dict[str, tuple[Instant, bool]] = {}  # when it was seen, and whether Kafka answers it
         self.leases: dict[int, _LeaseRow] = {number: _LeaseRow(number) for number in range(partitions)}
         self.items: dict[tuple[int, str], ItemRow] = {}
         self.history: list[HistoryRow] = []
@@ -78,11 +78,12 @@ class FakeLeases:
         """The clock that all processes share."""
         return self._tables.now()
 
-    async def beat(self, instance: str) -> int:
-        """Say that this process lives; how many do."""
+    async def beat(self, instance: str, *, in_touch: bool) -> Crew:
+        """Say that this process lives, and whether Kafka answers it; how many do."""
         now, members = self._tables.now(), self._tables.members
-        members[instance] = now
-        return sum(seen > now - LEASE for seen in members.values())
+        members[instance] = now, in_touch
+        live = [is_in_touch for seen, is_in_touch in members.values() if seen > now - LEASE]
+        return Crew(len(live), sum(live))
 
     async def leave(self, instance: str) -> None:
         """Say that this process is gone, and free its leases."""
@@ -256,6 +257,12 @@ class FakeBrokers:
     read: dict[Place, int] = field(default_factory=dict)  # what the group has committed
     begin_at: dict[Place, int] = field(default_factory=dict)
     down: PlazoError | None = None
+    shown: dict[Place, int] = field(default_factory=dict)  # to lag tools
+
+    async def show(self, _group: str, offsets: Mapping[Place, int]) -> None:
+        """Let lag tools see offsets."""
+        self._answer()
+        self.shown |= offsets
 
     async def counts(self, topics: Iterable[str]) -> dict[str, int]:
         """How many partitions each topic has."""

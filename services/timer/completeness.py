@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from services.timer.evidence import Reading
 from services.timer.holdings import KINDS
-from services.timer.store import Lease
+from services.timer.lease import Lease
 from shared.events import Instant
 from shared.kafka.connection import Place
 from shared.lifecycle import pause

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
-from services.timer.store import LEASE_S, Lease, lease_of
+from services.timer.lease import LEASE_S, Crew, Lease, lease_of
 from shared.db import Database
 from shared.errors import Refused
 from shared.events import Instant
@@ -40,19 +40,19 @@ class LeaseStore:
         """The database's clock: the one time for all processes."""
         return await self._database.clock()
 
-    async def beat(self, instance: str) -> int:
-        """Say that this process lives; how many do."""
+    async def beat(self, instance: str, *, in_touch: bool) -> Crew:
+        """Say that this process lives, and whether Kafka answers it; how many do."""
         async with self._connection("announce the process") as connection:
-            return int(
-                await connection.fetchval(
-                    "WITH me AS (INSERT INTO timer.member (instance, seen_at) VALUES ($1, clock_timestamp())"
-                    " ON CONFLICT (instance) DO UPDATE SET seen_at = excluded.seen_at)"
-                    " SELECT 1 + count(*) FROM timer.member WHERE instance <> $1"
-                    " AND seen_at > clock_timestamp() - make_interval(secs => $2)",
-                    instance,
-                    LEASE_S,
-                )
+            row = await connection.fetchrow(
+                "WITH me AS (INSERT INTO timer.member (instance, seen_at, in_touch) VALUES ($1, clock_timestamp(), $3)"
+                " ON CONFLICT (instance) DO UPDATE SET seen_at = excluded.seen_at, in_touch = excluded.in_touch)"
+                " SELECT count(*) AS live, count(*) FILTER (WHERE in_touch) AS in_touch FROM timer.member"
+                " WHERE instance <> $1 AND seen_at > clock_timestamp() - make_interval(secs => $2)",
+                instance,
+                LEASE_S,
+                in_touch,
             )
+        return Crew(1 + row["live"], in_touch + row["in_touch"])
 
     async def leave(self, instance: str) -> None:
         """Say that this process is gone, and free its leases, so that others need not wait for them to expire."""

@@ -1,7 +1,8 @@
 """Which partitions are ours, under which epoch.
 
 A lease lives three seconds by the database's clock and is renewed every second. Every process takes its fair share:
-what is free or expired, and what was its own before a restart. One that has more than its share gives some back.
+what is free or expired, and what was its own before a restart. One that has more than its share gives some back. One
+that Kafka does not answer, while it answers others, gives back all.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ from typing import Final, Protocol
 
 import structlog
 
-from services.timer.store import Lease
+from services.timer.lease import Crew, Lease
 from shared.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 RENEW_S: Final = 1.0
+CUT_OFF_ROUNDS: Final = 6  # after an outage Kafka answers one process some seconds before another
 AT_ONCE: Final = 8  # partitions that are begun with between two renewals
 
 
 class Leases(Protocol):
     """What ownership needs of the database."""
 
-    async def beat(self, instance: str) -> int:
-        """Say that this process lives; how many do."""
+    async def beat(self, instance: str, *, in_touch: bool) -> Crew:
+        """Say that this process lives, and whether Kafka answers it; how many do."""
 
     async def leases(self) -> list[Lease]:
         """Every lease."""
@@ -86,22 +88,25 @@ def _share(leases: Sequence[Lease], instance: str, owned: int, members: int) -> 
 class Ownership:
     """Keeps the leases of this process: one round a second."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # one argument for each thing that it connects
         self,
         store: Leases,
         instance: str,
         *,
+        in_touch: Callable[[], bool],
         taken: Callable[[Lease], Awaitable[None]],
         given_up: Callable[[int], Awaitable[None]],
         lost: Callable[[int], None],
     ) -> None:
         self._store = store
         self._instance = instance
+        self._in_touch = in_touch  # whether Kafka answers this process
         self._taken = taken  # begin with a partition
         self._given_up = given_up  # finish what is under way, so that it can be released
         self._lost = lost  # drop it: somebody else has it
         self.epochs: dict[int, int] = {}  # partition -> epoch of what is ours
         self._failed: set[int] = set()
+        self._cut_off = 0  # rounds in a row in which Kafka answered others and not this process
 
     async def round(self) -> float:
         """Renew, take, release; the seconds until the next round.
@@ -110,8 +115,7 @@ class Ownership:
         """
         try:
             await self._renew()
-            members = await self._store.beat(self._instance)
-            decided = plan(await self._store.leases(), self._instance, frozenset(self.epochs), members)
+            decided = await self._decided()
             await self.release(decided.release)
             # What could not be begun with comes last, so that it is in nobody's way.
             await self._take_all(sorted(decided.take, key=self._failed.__contains__)[:AT_ONCE])
@@ -120,6 +124,18 @@ class Ownership:
             log.warning("leases wait", error=str(exc))
             return RENEW_S
         return RENEW_S if len(decided.take) <= AT_ONCE else 0.0
+
+    async def _decided(self) -> Plan:
+        """What to take and to give back: the share of those whom Kafka answers, or of all where it answers nobody."""
+        in_touch = self._in_touch()
+        crew = await self._store.beat(self._instance, in_touch=in_touch)
+        self._cut_off = self._cut_off + 1 if crew.in_touch and not in_touch else 0
+        if self._cut_off > CUT_OFF_ROUNDS:
+            if self.epochs:
+                log.warning("Kafka answers others: they take over", partitions=sorted(self.epochs))
+            return Plan(release=tuple(sorted(self.epochs)))
+        members = crew.in_touch if in_touch else crew.live
+        return plan(await self._store.leases(), self._instance, frozenset(self.epochs), members)
 
     async def release(self, partitions: Iterable[int]) -> None:
         """Finish with partitions, all at the same time, and give them back."""

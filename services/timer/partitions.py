@@ -11,7 +11,7 @@ import structlog
 from services.timer.evidence import ANSWER_S, Brokers
 from services.timer.histories import held_of
 from services.timer.holdings import Deadline, Holding, Holdings, kind_of
-from services.timer.store import Lease
+from services.timer.lease import Lease
 from services.timer.write_set import ItemRow
 from shared.errors import Unavailable
 from shared.events import SECOND, Instant, Span

@@ -32,6 +32,7 @@ from services.timer.settings import Settings
 from services.timer.source_store import SourceStore
 from services.timer.sources import Sources
 from services.timer.store import TimerStore
+from services.timer.touch import Touch
 from services.timer.trimming import Trimming
 from services.timer.turns import Turns
 from services.timer.watch import Watch
@@ -40,7 +41,6 @@ from shared.db import Database
 from shared.errors import PlazoError, Unavailable
 from shared.events import SECOND
 from shared.failpoints import failpoint
-from shared.kafka.connection import Place
 from shared.kafka.offsets import Offsets
 from shared.kafka.producer import Producer
 from shared.kafka.reader import Reader
@@ -130,9 +130,17 @@ class TimerService:
             now=self._time.now,
             metrics=self._metrics,
         )
+        self._touch = Touch(
+            self._offsets,
+            self._holdings,
+            group=self._settings.timer_group,
+            topic=self._settings.topics.events,
+            now=self._time.now,
+        )
         self._ownership = Ownership(
             self._leases,
             self._settings.instance,
+            in_touch=self._touch,
             taken=self._partitions.begin,
             given_up=self._give_up,
             lost=self._partitions.lose,
@@ -220,7 +228,7 @@ class TimerService:
                     unless(stop, every(self._feed.round, stop)),
                     unless(stop, every(self._report.round, stop)),
                     unless(stop, every(partial(self._sources.round, stop), stop)),
-                    unless(stop, every(self._show_offsets, stop)),
+                    unless(stop, every(self._touch.round, stop)),
                     unless(stop, every(self._frozen_count.round, stop)),
                     reload_on_change(self._settings.policies, self._policies.reload, signals, metrics=self._metrics),
                     *(every(partial(watch.round, stop), stop) for watch in self._watches),
@@ -286,13 +294,3 @@ class TimerService:
 
     def _forget(self, partition: int) -> None:
         self._ownership.forget(partition)
-
-    async def _show_offsets(self) -> float:
-        topic = self._settings.topics.events
-        offsets = {Place(topic, number): held.folded_to for number, held in self._holdings.partitions.items()}
-        try:
-            if offsets:
-                await self._offsets.show(self._settings.timer_group, offsets)
-        except Unavailable as exc:
-            log.warning("offsets are not shown to lag tools", error=str(exc))
-        return 1.0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from services.timer.retention_store import delete_histories, delete_items
 from services.timer.small_write import SMALL, columns, is_small, write_small
@@ -14,8 +13,6 @@ from services.timer.write_set import ItemRow, OutboxRow, WriteSet
 from shared.db import Database
 from shared.errors import Fenced
 from shared.events import Instant
-
-LEASE_S: Final = 3.0
 
 # Whatever changes several leases locks them in partition order, because two statements that lock them in different
 # orders wait for each other for a second, and then one fails.
@@ -75,22 +72,6 @@ ON CONFLICT (partition, key) DO UPDATE SET state = excluded.state, ledger = excl
     next_due = excluded.next_due, clock_states = excluded.clock_states, quarantined = excluded.quarantined,
     seen = excluded.seen, revision = excluded.revision, retired = excluded.retired
 """
-
-
-class Lease(NamedTuple):
-    """A partition's row in the table of leases."""
-
-    partition: int
-    owner: str | None
-    epoch: int
-    expired: bool
-    revision: int
-    next_offset: int | None
-    published_through: int
-    items: int
-    open_clocks: Mapping[str, int]
-    told_below: int
-    loss_at: Instant | None = None  # when a person had it read on behind records that were lost
 
 
 class TimerStore:
@@ -272,20 +253,3 @@ async def _write_items(connection: Any, items: Sequence[ItemRow]) -> None:
     await connection.execute(_STAGE)
     await connection.copy_records_to_table("staged_item", records=items)
     await connection.execute(_MERGE)
-
-
-def lease_of(row: Mapping[str, Any]) -> Lease:
-    """A row of `timer.lease` with `expired` computed by the database's clock."""
-    return Lease(
-        partition=row["partition"],
-        owner=row["owner"],
-        epoch=row["epoch"],
-        expired=row["expired"],
-        revision=row["revision"],
-        next_offset=row["next_offset"],
-        published_through=row["published_through"],
-        items=row["items"],
-        open_clocks=json.loads(row["open_clocks"]),
-        told_below=row["told_below"],
-        loss_at=row["loss_at"],
-    )

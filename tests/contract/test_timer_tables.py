@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from services.timer.lease import Crew, Lease
 from services.timer.lease_store import LeaseStore
 from services.timer.retention_store import RetentionStore
 from services.timer.source_store import Heard, SourceStore
-from services.timer.store import Lease, TimerStore
+from services.timer.store import TimerStore
 from services.timer.write_set import HeardRow, HearingRow, SourceRow, WriteSet
 from shared.db import BadData, Database
 from shared.errors import Fenced, Unavailable
@@ -173,20 +174,20 @@ async def test_what_is_not_ours_is_not_released(twin: Twin) -> None:
 
 
 async def test_who_leaves_frees_everything_and_counts_no_more(twin: Twin) -> None:
-    assert await twin.leases.beat("me") == 1
-    assert await twin.leases.beat("you") == 2
+    assert await twin.leases.beat("me", in_touch=True) == Crew(1, 1)
+    assert await twin.leases.beat("you", in_touch=False) == Crew(2, 1)
     await twin.owned("me", 0)
     await twin.owned("you", 1)
     await twin.leases.leave("me")
     assert [each.owner for each in await twin.leases.leases()] == [None, "you", None, None]
-    assert await twin.leases.beat("you") == 1
+    assert await twin.leases.beat("you", in_touch=True) == Crew(1, 1)
 
 
 async def test_who_is_silent_counts_no_more(twin: Twin) -> None:
-    await twin.leases.beat("me")
+    await twin.leases.beat("me", in_touch=True)
     await twin.expire()
-    assert await twin.leases.beat("you") == 1
-    assert await twin.leases.beat("me") == 2
+    assert await twin.leases.beat("you", in_touch=True) == Crew(1, 1)
+    assert await twin.leases.beat("me", in_touch=False) == Crew(2, 1)
 
 
 async def test_the_partition_count_is_frozen_at_the_first_start(twin: Twin) -> None:

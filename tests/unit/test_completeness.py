@@ -9,7 +9,7 @@ import pytest
 
 from services.timer.completeness import Completeness
 from services.timer.evidence import Gate
-from services.timer.store import Lease
+from services.timer.lease import Lease
 from shared.configuration import Upstream
 from shared.errors import Unavailable
 from shared.kafka.connection import Place

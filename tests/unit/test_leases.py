@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.timer.leases import AT_ONCE, RENEW_S, Ownership, Plan, plan
-from services.timer.store import Lease
+from services.timer.lease import Crew, Lease
+from services.timer.leases import AT_ONCE, CUT_OFF_ROUNDS, RENEW_S, Ownership, Plan, plan
 from shared.errors import Unavailable
 from tests.fakes_timer import FakeLeases, Tables, Time
 
@@ -120,7 +120,15 @@ class Process:
         self.given_up: list[int] = []
         self.lost: list[int] = []
         self.broken: set[int] = set()
-        self.ownership = Ownership(self.store, name, taken=self._begin, given_up=self._give_up, lost=self.lost.append)
+        self.in_touch = True
+        self.ownership = Ownership(
+            self.store,
+            name,
+            in_touch=lambda: self.in_touch,
+            taken=self._begin,
+            given_up=self._give_up,
+            lost=self.lost.append,
+        )
 
     async def _begin(self, taken: Lease) -> None:
         if taken.partition in self.broken:
@@ -221,9 +229,43 @@ async def test_a_clean_stop_gives_everything_back_at_the_same_time() -> None:
     assert process.ownership.epochs == {}
 
 
+async def test_whom_kafka_does_not_answer_gives_all_to_those_whom_it_does() -> None:
+    tables = Tables(Time(), 4)
+    cut_off, other = Process(tables, "a"), Process(tables, "b")
+    for _ in range(6):
+        await cut_off.rounds(1)
+        await other.rounds(1)
+    assert len(cut_off.ownership.epochs) == len(other.ownership.epochs) == 2
+    cut_off.in_touch = False
+    await cut_off.rounds(CUT_OFF_ROUNDS)
+    assert len(cut_off.ownership.epochs) == 2  # Kafka may just have come back, and answer this process next
+    await cut_off.rounds(1)
+    await other.rounds()
+    assert (len(cut_off.ownership.epochs), len(other.ownership.epochs)) == (0, 4)
+    await cut_off.rounds()
+    cut_off.in_touch = True
+    for _ in range(6):
+        await cut_off.rounds(1)
+        await other.rounds(1)
+    assert len(cut_off.ownership.epochs) == len(other.ownership.epochs) == 2
+
+
+async def test_where_kafka_answers_nobody_everybody_keeps_what_it_has() -> None:
+    tables = Tables(Time(), 4)
+    first, second = Process(tables, "a"), Process(tables, "b")
+    for _ in range(6):
+        await first.rounds(1)
+        await second.rounds(1)
+    first.in_touch = second.in_touch = False
+    await second.rounds(1)
+    await first.rounds(2 * CUT_OFF_ROUNDS)
+    await second.rounds(2 * CUT_OFF_ROUNDS)
+    assert len(first.ownership.epochs) == len(second.ownership.epochs) == 2
+
+
 async def test_without_the_database_leases_wait() -> None:
     class Away(FakeLeases):
-        async def beat(self, instance: str) -> int:
+        async def beat(self, instance: str, *, in_touch: bool) -> Crew:
             raise Unavailable("the database does not answer")
 
     tables = Tables(Time(), 1)

@@ -9,8 +9,8 @@ import pytest
 
 from services.timer import fold, ledger
 from services.timer.holdings import Holdings
+from services.timer.lease import Lease
 from services.timer.partitions import HORIZON, MOVE_HORIZON_S, SMALL, Partitions
-from services.timer.store import Lease
 from shared.errors import Unavailable
 from shared.events import SECOND
 from shared.kafka.connection import Place
