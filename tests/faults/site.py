@@ -50,6 +50,7 @@ routes:
   - {{name: rest, receivers: []}}
 """
 PATIENCE_S: Final = 120.0
+BREACHED: Final = "sla.clock.breached.v1"
 _WHAT: Final = {
     "sla.clock.warning.v1": "warning",
     "sla.clock.breached.v1": "breached",
@@ -248,9 +249,6 @@ class Site:
         repeats = len(published) - len(distinct)
         slow = "" if self.slowest_s < SLACK_S else f"; events came up to {self.slowest_s:.1f} s late"
         return f"{len(self.sent)} events: {counts}; {repeats} repeats; {len(self.receiver.posted)} alerts{slow}"
-
-
-BREACHED: Final = "sla.clock.breached.v1"
 
 
 def _read(record: Published) -> Mapping[str, object]:

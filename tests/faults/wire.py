@@ -123,6 +123,11 @@ class Wire:
         for way in Way:
             self.flowing[way].set()
 
+    async def ended(self) -> None:
+        """Wait until nothing is left of the connections that were cut."""
+        while self._connections:  # noqa: ASYNC110 # each ends by itself
+            await asyncio.sleep(0.01)
+
     async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             from_server, to_server = await asyncio.open_connection("127.0.0.1", self.target)
@@ -130,12 +135,18 @@ class Wire:
             to_client.transport.abort()
             return
         connection = _Connection(self, to_client, to_server)
+        if self._server is None:  # refused since it was taken
+            connection.cut()
+            return
         self._connections.add(connection)
         try:
             await asyncio.gather(
                 connection.pump(from_client, Way.TO_SERVER), connection.pump(from_server, Way.TO_CLIENT)
             )
         finally:
+            for end in (to_client, to_server):
+                with suppress(ConnectionError):
+                    await end.wait_closed()
             self._connections.discard(connection)
 
 
@@ -149,3 +160,4 @@ async def wire(target: int, port: int = 0) -> AsyncIterator[Wire]:
     finally:
         made.refuse()
         made.release()
+        await made.ended()
