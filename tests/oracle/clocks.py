@@ -39,9 +39,13 @@ class Reading:
 
 @dataclass
 class Course:
-    """One open cycle: since when, and while its item was over."""
+    """One open cycle: since when, what of it was warned of already, and while its item was over.
+
+    A clock of the same metric that starts by the same event has the same id, and a warning is never repeated.
+    """
 
     since: int
+    warned: set[str] = field(default_factory=set)
     stood_still: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -63,7 +67,6 @@ class Clock:
     reading: Reading | None = None
     ended: str | None = None
     told: list[tuple[str, int, str | None]] = field(default_factory=list)
-    warned: set[str] = field(default_factory=set)
 
     @property
     def started_at(self) -> int:

@@ -64,9 +64,9 @@ class Fold:
     def _warn_before(self, clock: Clock, at: int) -> None:
         """Each warning of a clock is told once, when its share is used up."""
         for reached, warning in self._warnings(clock, at):
-            if warning not in clock.warned:
+            if warning not in clock.course.warned:
                 clock.told.append(("warning", reached, warning))
-                clock.warned.add(warning)
+                clock.course.warned.add(warning)
 
     def _warnings(self, clock: Clock, at: int) -> list[tuple[int, str]]:
         """The warnings that are reached strictly before *at*, in order."""
@@ -81,9 +81,9 @@ class Fold:
     def _skip_warnings(self, clock: Clock, at: int) -> None:
         """Warnings that are already past when a clock starts or moves are skipped, except the latest."""
         past = [warning for _, warning in self._warnings(clock, at)]
-        if past and past[-1] not in clock.warned:
+        if past and past[-1] not in clock.course.warned:
             clock.told.append(("warning", at, past[-1]))
-        clock.warned.update(past)
+        clock.course.warned.update(past)
 
     def read(self, clock: Clock, until: int) -> Reading:
         """The clock as it was when it stopped, or as it is at *until*."""
