@@ -27,13 +27,14 @@ class PlazoProcess:
     arguments: list[str]
     env: Mapping[str, str]
     log: Path
+    module: str = "services"
     _running: Tethered | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Start it; what it printed in an earlier run stays in the log."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         env = {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self.env}
-        self._running = Tethered(Command([sys.executable, "-m", "services", *self.arguments], self.log, env=env))
+        self._running = Tethered(Command([sys.executable, "-m", self.module, *self.arguments], self.log, env=env))
 
     async def ready(self, url: str, within_s: float = 30.0) -> None:
         """Wait until *url* answers 200.

@@ -30,8 +30,10 @@ def row(number: int | None, name: str, *, quick: bool = False) -> pytest.MarkDec
 
 ELSEWHERE: Final[Mapping[int, str]] = {
     17: "evidence that comes late, after the breach: tests/e2e/test_gate.py, tests/e2e/test_disorder.py",
+    19: "an item that our own code cannot fold, which cannot be had on order: tests/unit/test_timer_handlers.py",
     25: "a receiver that redirects: tests/contract/test_channels.py",
     26: "an address that must not be called: tests/unit, with a resolver of the test's own",
+    30: "nights on which clocks change: tests/oracle/test_hours.py, tests/unit/test_business_hours.py",
     37: "an unclean election needs three brokers on three machines; deploy/topics.yaml asks for what prevents its harm",
     43: "tables under hours of churn: `make bench`, whose figures of steady load hold memory and table sizes",
     45: "an item that is deleted: tests/e2e/test_disorder.py, tests/unit/test_scrubbing.py",

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -161,12 +161,16 @@ class Soak:
         )
 
 
-def delays(published: Iterable[Published]) -> str:
-    """How long after their deadlines breaches were detected."""
-    found = sorted(
+def delays(published: Iterable[Published]) -> list[float]:
+    """The seconds from each breach to its detection, sorted."""
+    return sorted(
         (parse_instant(record.event.detected_at) - parse_instant(record.event.breached_at or "")) / SECOND
         for record in published
         if record.type == BREACHED
     )
-    middle, most = found[len(found) // 2], found[len(found) * 99 // 100]
-    return f"breaches detected after {middle:.2f} s (p50), {most:.1f} s (p99), {found[-1]:.1f} s at most"
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Sorted delays for a person."""
+    middle, most = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+    return f"breaches detected after {middle:.2f} s (p50), {most:.2f} s (p99), {seconds[-1]:.2f} s at most"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.matrix import row
 from tests.faults.site import Site
-from tests.faults.soak import Soak, delays
+from tests.faults.soak import Soak, delays, spread
 
 SEED: Final = int(os.environ.get("SEED") or 20_261_122)
 MINUTES: Final = float(os.environ.get("MINUTES") or 2)
@@ -26,5 +26,5 @@ async def test_after_random_faults_everything_agrees(here: Site) -> None:
     print(f"{MINUTES:g} minutes, {soak.summary()}")
     soak.assert_ends()
     await here.agree(late=True, alerts_again=True)
-    print(delays(await here.plant.published()))
+    print(spread(delays(await here.plant.published())))
     gc.collect()  # before the warnings count again
