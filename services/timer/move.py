@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace as changed
 
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ def move(step: Step, version: str, untracked: tuple[Cycle, ...] = ()) -> None:
         KeyError: the version is not known.
     """
     rules = step.rules(version)
+    combined = {cycle.metric for cycle in _winners(step) if cycle.metric in step.rules(cycle.version).combined}
     for place, clock in enumerate(list(step.clocks)):
         if clock.stopped_at is None and clock.breached_at is None and clock.version != version:
             _move_clock(step, place, clock, rules)
@@ -36,7 +38,7 @@ def move(step: Step, version: str, untracked: tuple[Cycle, ...] = ()) -> None:
     step.unmeasured = tuple([replace(cycle, version=version) for cycle in followed])
     step.waiting = tuple([replace(cycle, version=version) for cycle in step.waiting])
     if step.stage == "open":  # nothing starts on an item that is over
-        _follow_beside(step, rules)
+        _follow_beside(step, rules, combined)
         for cycle in step.unmeasured:
             measure_cycle(step, cycle)
 
@@ -45,11 +47,16 @@ def _is_followed(step: Step, cycle: Cycle) -> bool:
     return step.is_open_beside(cycle.metric) if cycle.beside else step.is_open(cycle.metric)
 
 
-def _follow_beside(step: Step, rules: Rules) -> None:
+def _winners(step: Step) -> list[Cycle]:
+    return [*measured_cycles(step), *(cycle for cycle in step.unmeasured if not cycle.beside)]
+
+
+def _follow_beside(step: Step, rules: Rules, combined: Container[str]) -> None:
     # Where the old version let nothing combine, the state does not follow the cycles of what combines in this one.
-    winners = [*measured_cycles(step), *(cycle for cycle in step.unmeasured if not cycle.beside)]
-    for cycle in winners:
-        if cycle.metric in rules.combined and not step.is_open_beside(cycle.metric):
+    # Where it did (*combined*), a cycle that is not followed has ended for all who apply beside the winner.
+    for cycle in _winners(step):
+        is_new = cycle.metric in rules.combined and cycle.metric not in combined
+        if is_new and not step.is_open_beside(cycle.metric):
             step.unmeasured = (*step.unmeasured, replace(cycle, version=rules.version, beside=True))
 
 
