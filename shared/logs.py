@@ -50,7 +50,7 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
     root = logging.getLogger()
     root.handlers = [handler]
     # What libraries say below a warning is not for operators, and some tell what must not be told: httpx2 the address
-    # of every webhook, httpcore2 the headers of each request and answer.
+    # of every request, httpcore2 the headers of each, and of the answer.
     least = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(least, logging.WARNING))
     for own in OWN:

@@ -60,7 +60,7 @@ class NotifierService:
         self._store = Store(self.database)
         self._time = Timekeeper(world.monotonic_us, self.database.clock)
         self._producer = Producer(settings.connection, "notifier")
-        self._client = guard.client(settings.reach, guard.trusting(settings.notifier_ca_file))
+        self._client = guard.Client(settings.reach, guard.trusting(settings.notifier_ca_file))
         self._joined = asyncio.Event()
         self._wake = asyncio.Event()
         self._meter = DlqMeter(settings.dlq_limit)

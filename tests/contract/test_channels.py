@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 
-import httpx2
 import pytest
 from standardwebhooks import Webhook as Verifier
 
@@ -45,14 +44,12 @@ async def mail() -> AsyncIterator[MailReceiver]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    async with guard.client(Reach(*allowed(["127.0.0.1"])), guard.trusting(None)) as opened:
+async def client() -> AsyncIterator[guard.Client]:
+    async with guard.Client(Reach(*allowed(["127.0.0.1"])), guard.trusting(None)) as opened:
         yield opened
 
 
-def posting(
-    http: HttpReceiver, client: httpx2.AsyncClient, *, timeout_s: float = 5.0, query: str = ""
-) -> WebhookChannel:
+def posting(http: HttpReceiver, client: guard.Client, *, timeout_s: float = 5.0, query: str = "") -> WebhookChannel:
     return WebhookChannel(Target(http.url + query, KEY, SECRET, timeout_s), client, version="1.2.3")
 
 
@@ -66,9 +63,7 @@ def mailing(port: int, *, to: tuple[str, ...] = ("a@example.com",), **changes: o
 
 
 @pytest.fixture(params=["console", "webhook", "email"])
-def channel(
-    request: pytest.FixtureRequest, http: HttpReceiver, mail: MailReceiver, client: httpx2.AsyncClient
-) -> Channel:
+def channel(request: pytest.FixtureRequest, http: HttpReceiver, mail: MailReceiver, client: guard.Client) -> Channel:
     opened: dict[str, Channel] = {
         "console": ConsoleChannel(lambda _line: None),
         "webhook": posting(http, client),
@@ -90,7 +85,7 @@ async def test_hostile_text_reaches_the_receiver_without_harm(channel: Channel) 
 
 
 @pytest.mark.parametrize("kind", ["webhook", "email"])
-async def test_a_receiver_that_does_not_listen_is_tried_again(kind: str, client: httpx2.AsyncClient) -> None:
+async def test_a_receiver_that_does_not_listen_is_tried_again(kind: str, client: guard.Client) -> None:
     async with http_receiver() as gone:
         port = gone.port
     target = Target(f"http://127.0.0.1:{port}/hook", KEY, SECRET, 5.0)
@@ -102,7 +97,7 @@ async def test_a_receiver_that_does_not_listen_is_tried_again(kind: str, client:
 
 @pytest.mark.parametrize("kind", ["webhook", "email"])
 async def test_a_receiver_that_does_not_answer_is_left_after_the_time_limit(
-    kind: str, http: HttpReceiver, mail: MailReceiver, client: httpx2.AsyncClient
+    kind: str, http: HttpReceiver, mail: MailReceiver, client: guard.Client
 ) -> None:
     never = asyncio.Event()
     http.answer = lambda _posted: Answer(hold=never)
@@ -127,7 +122,7 @@ async def test_the_console_shows_one_line_an_alert() -> None:
 # --- webhooks
 
 
-async def test_the_reference_library_accepts_the_signature(http: HttpReceiver, client: httpx2.AsyncClient) -> None:
+async def test_the_reference_library_accepts_the_signature(http: HttpReceiver, client: guard.Client) -> None:
     sent = delivery()
     await posting(http, client).send(sent, now())
     posted = http.posted[0]
@@ -139,7 +134,7 @@ async def test_the_reference_library_accepts_the_signature(http: HttpReceiver, c
     assert json.loads(posted.body)["data"]["breach_id"] == BREACH_ID
 
 
-async def test_a_repeat_has_the_same_id_and_body_and_a_new_time(http: HttpReceiver, client: httpx2.AsyncClient) -> None:
+async def test_a_repeat_has_the_same_id_and_body_and_a_new_time(http: HttpReceiver, client: guard.Client) -> None:
     at = now()
     channel = posting(http, client)
     await channel.send(delivery(), at)
@@ -164,7 +159,7 @@ async def test_a_repeat_has_the_same_id_and_body_and_a_new_time(http: HttpReceiv
     ],
 )
 async def test_an_answer_decides_what_becomes_of_a_webhook(
-    status: int, expected: str, http: HttpReceiver, client: httpx2.AsyncClient
+    status: int, expected: str, http: HttpReceiver, client: guard.Client
 ) -> None:
     http.answer = lambda _posted: Answer(status, {"location": f"{http.url}/elsewhere"})
     outcome = await posting(http, client).send(delivery(), now())
@@ -183,19 +178,19 @@ async def test_an_answer_decides_what_becomes_of_a_webhook(
     ],
 )
 async def test_a_wait_that_the_receiver_asks_for_is_handed_on(
-    status: int, header: str, expected: int | None, http: HttpReceiver, client: httpx2.AsyncClient
+    status: int, header: str, expected: int | None, http: HttpReceiver, client: guard.Client
 ) -> None:
     http.answer = lambda _posted: Answer(status, {"retry-after": header})
     assert (await posting(http, client).send(delivery(), now())).after == expected
 
 
-async def test_a_connection_that_breaks_is_tried_again(http: HttpReceiver, client: httpx2.AsyncClient) -> None:
+async def test_a_connection_that_breaks_is_tried_again(http: HttpReceiver, client: guard.Client) -> None:
     http.answer = lambda _posted: Answer(0)
     outcome = await posting(http, client).send(delivery(), now())
     assert (outcome.result, outcome.status) == ("retry", None)
 
 
-async def test_of_a_long_answer_only_the_beginning_is_read(http: HttpReceiver, client: httpx2.AsyncClient) -> None:
+async def test_of_a_long_answer_only_the_beginning_is_read(http: HttpReceiver, client: guard.Client) -> None:
     # It announces a gigabyte and sends 8 KiB of it: whoever waits for the rest waits until the time limit.
     http.answer = lambda _posted: Answer(500, {"content-length": str(1 << 30)}, b"no " * 2700)
     outcome = await posting(http, client).send(delivery(), now())
@@ -203,9 +198,7 @@ async def test_of_a_long_answer_only_the_beginning_is_read(http: HttpReceiver, c
     assert len(outcome.answer) == ANSWER_CHARACTERS
 
 
-async def test_what_a_receiver_echoes_of_its_secrets_is_not_kept(
-    http: HttpReceiver, client: httpx2.AsyncClient
-) -> None:
+async def test_what_a_receiver_echoes_of_its_secrets_is_not_kept(http: HttpReceiver, client: guard.Client) -> None:
     channel = posting(http, client, query="/t0ken?key=pa55word")
     http.answer = lambda posted: Answer(403, body=f"{SECRET} {posted.path} \0 denied".encode())
     answer = (await channel.send(delivery(), now())).answer

@@ -42,7 +42,7 @@ async def post(
 ) -> list[Outcome]:
     """What became of an alert to *url*, each of the times that it was sent."""
     reach = Reach(*allowed(allow))
-    async with guard.client(reach, guard.trusting(ca_file), resolve=resolver) as client:
+    async with guard.Client(reach, guard.trusting(ca_file), resolve=resolver) as client:
         channel = WebhookChannel(Target(url, KEY, SECRET, 5.0), client, version="1")
         return [await channel.send(delivery(), time.time_ns() // 1000) for _ in range(times)]
 
@@ -100,7 +100,7 @@ async def test_each_new_connection_is_judged_anew(http: HttpReceiver) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "127.1", "0x7f.1"])
 async def test_nothing_is_sent_to_this_machine_unless_that_is_allowed(host: str, http: HttpReceiver) -> None:
     """Also not to the numbers that the system's resolver takes for an address."""
-    async with guard.client(Reach(), guard.trusting(None)) as client:
+    async with guard.Client(Reach(), guard.trusting(None)) as client:
         target = Target(f"http://{host}:{http.port}/hook", KEY, SECRET, 5.0)
         outcome = await WebhookChannel(target, client, version="1").send(delivery(), 0)
     assert (outcome.result, outcome.status) == ("retry", None)

@@ -23,7 +23,7 @@ MAIL = "email: {to: a@example.com, from: p@example.com, smtp: {host: h, username
 async def outside() -> AsyncIterator[Outside]:
     environment = {"HOOK": SECRET, "PASSWORD": "pa55word!", "SHORT": "whsec_c2hvcnQ=", "EMPTY": ""}
     tls = guard.trusting(None)
-    async with guard.client(Reach(), tls) as client:
+    async with guard.Client(Reach(), tls) as client:
         yield Outside(environment, client, tls, lambda _line: None, "1")
 
 

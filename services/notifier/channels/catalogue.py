@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-
 from services.notifier.channels.console import CONCURRENCY as LINES
 from services.notifier.channels.console import ConsoleChannel
+from services.notifier.channels.guard import Client
 from services.notifier.channels.mail import CONCURRENCY as MAILS
 from services.notifier.channels.mail import Envelope, MailChannel
 from services.notifier.channels.webhook import CONCURRENCY as POSTS
@@ -26,7 +25,7 @@ class Outside:
     """What channels need of the process around them."""
 
     environment: Mapping[str, str]  # holds the secrets that `secret_env` and `password_env` name
-    client: httpx2.AsyncClient
+    client: Client
     tls: ssl.SSLContext  # whose certificates mail servers are trusted by
     write: Callable[[str], None]  # a line of the console
     version: str

@@ -10,24 +10,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Self
 
-import httpcore2
+import aiohttp
 import httpx2
+from aiohttp.abc import ResolveResult
+from yarl import URL
 
 from services.notifier.reach import Address, Destination, Reach, bare
 
-TRY_S: Final = 3.0  # for one address of several, so that one that does not answer leaves time for the next
-LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+KEPT_S: Final = 4.0  # an idle connection: many servers close theirs after five, and what crosses that is sent again
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
-class Forbidden(httpcore2.ConnectError):
+class Forbidden(OSError):
     """No connection was opened, because the address may not be reached."""
 
 
@@ -41,77 +42,86 @@ async def looked_up(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-class GuardedNetwork(httpcore2.AsyncNetworkBackend):
-    """Opens the TCP connections of one scheme's requests, as far as *reach* allows."""
-
-    def __init__(self, scheme: str, reach: Reach, resolve: Resolve = looked_up) -> None:
+class _GuardedConnector(aiohttp.TCPConnector):
+    # Opens the TCP connections of one scheme's requests, as far as *reach* allows, and keeps them for the next ones.
+    # A resolver of the library's own kind would not be asked about a host that is an address already.
+    def __init__(self, scheme: str, reach: Reach, tls: ssl.SSLContext, resolve: Resolve) -> None:
+        super().__init__(ssl=tls, limit=0, keepalive_timeout=KEPT_S)
         self._scheme = scheme
         self._reach = reach
-        self._resolve = resolve
-        self._network = httpcore2.AnyIOBackend()
+        self._addresses_of = resolve
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 # the signature is the library's
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """A connection to the first address of *host* that answers.
+    async def _resolve_host(self, host: str, port: int, traces: object = None) -> list[ResolveResult]:
+        return [_resolved(host, port, each) for each in await self._judged(host, port)]
 
-        Raises:
-            Forbidden: one of its addresses may not be reached.
-            httpcore2.ConnectError, httpcore2.ConnectTimeout: none answers, or there is none.
-        """
-        *others, last = map(str, await self._addresses(host, port))
-        for address in others:
-            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                return await self._network.connect_tcp(address, port, TRY_S, local_address, socket_options)
-        return await self._network.connect_tcp(last, port, timeout, local_address, socket_options)
-
-    async def _addresses(self, host: str, port: int) -> list[Address]:
+    async def _judged(self, host: str, port: int) -> list[Address]:
         try:
-            found = [ip_address(each) for each in await self._resolve(bare(host), port)]
+            found = [ip_address(each) for each in await self._addresses_of(bare(host), port)]
         except (OSError, UnicodeError) as exc:
-            raise httpcore2.ConnectError(f"{host} has no address") from exc
+            raise OSError(f"{host} has no address") from exc
         if not found:
-            raise httpcore2.ConnectError(f"{host} has no address")
+            raise OSError(f"{host} has no address")
         objection = self._reach.objection(Destination(self._scheme, host, port), found)
         if objection is not None:
             raise Forbidden(objection)
         return found
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait between two tries, of which this client makes none."""
-        await asyncio.sleep(seconds)
 
-
-class _Guarded(httpx2.AsyncHTTPTransport):
-    # The transport makes its pool of connections itself; only the pool takes what opens them.
-    def __init__(self, network: GuardedNetwork, tls: ssl.SSLContext) -> None:
-        super().__init__(verify=tls)
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=LIMITS.max_connections,
-            max_keepalive_connections=LIMITS.max_keepalive_connections,
-            keepalive_expiry=LIMITS.keepalive_expiry,
-            network_backend=network,
-        )
-
-
-def client(reach: Reach, tls: ssl.SSLContext, *, resolve: Resolve = looked_up) -> httpx2.AsyncClient:
-    """The client of all webhooks of a process; each receiver's own limit bounds how many connections it holds."""
-    transports = {f"{scheme}://": _Guarded(GuardedNetwork(scheme, reach, resolve), tls) for scheme in ("https", "http")}
-    # Nothing of an answer is ever unpacked: a small compressed one could become a large one.
-    return httpx2.AsyncClient(
-        transport=transports["https://"],
-        mounts=transports,
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,  # each attempt has one limit for everything
-        headers={"accept": "*/*", "accept-encoding": "identity"},
+def _resolved(host: str, port: int, address: Address) -> ResolveResult:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    return ResolveResult(
+        hostname=host, host=str(address), port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
     )
+
+
+class Client:
+    """Posts to all webhooks of a process; each receiver's own limit bounds how many connections it holds."""
+
+    def __init__(self, reach: Reach, tls: ssl.SSLContext, *, resolve: Resolve = looked_up) -> None:
+        self._reach = reach
+        self._tls = tls
+        self._resolve = resolve
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.aclose()
+
+    def post(
+        self, url: URL, body: bytes, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The answer to one POST, its body unread; what is not read of it by the end of the block never is.
+
+        There is no limit of time: each attempt has one for everything.
+
+        Raises:
+            aiohttp.ClientError, OSError: nothing was sent, or no answer came. Forbidden is the cause of one of them.
+        """
+        return self._session(url.scheme).post(url, data=body, headers=headers, allow_redirects=False)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+    def _session(self, scheme: str) -> aiohttp.ClientSession:
+        # Opened at the first use: it belongs to the loop that runs then.
+        if scheme not in self._sessions:
+            self._sessions[scheme] = aiohttp.ClientSession(
+                connector=_GuardedConnector(scheme, self._reach, self._tls, self._resolve),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                # Nothing of an answer is ever unpacked: a small compressed one could become a large one.
+                headers={"accept": "*/*", "accept-encoding": "identity"},
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._sessions[scheme]
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:

@@ -16,11 +16,12 @@ import ssl
 from dataclasses import dataclass
 from typing import Final
 
-import httpx2
+import aiohttp
 from standardwebhooks import Webhook as Signer
+from yarl import URL
 
 from services.notifier import message
-from services.notifier.channels.guard import Forbidden
+from services.notifier.channels.guard import Client, Forbidden
 from services.notifier.delivery import ChannelName, Delivery, Outcome, kept_answer
 from services.notifier.retry import retry_after
 from services.notifier.secrecy import forms, of_url
@@ -46,11 +47,10 @@ class WebhookChannel:
 
     name: ChannelName = "webhook"
 
-    def __init__(
-        self, target: Target, client: httpx2.AsyncClient, *, version: str, concurrency: int = CONCURRENCY
-    ) -> None:
+    def __init__(self, target: Target, client: Client, *, version: str, concurrency: int = CONCURRENCY) -> None:
         self.concurrency = concurrency
         self._target = target
+        self._url = URL(target.url)
         self._client = client
         self._signer = Signer(target.key)
         self._agent = f"plazo/{version}"
@@ -63,26 +63,20 @@ class WebhookChannel:
                 return await self._post(delivery, now)
         except TimeoutError:
             return Outcome("retry", f"no answer within {self._target.timeout_s:g} s")
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
+        except (aiohttp.ClientError, OSError) as exc:
             return Outcome("retry", self._clean(_trouble(exc)))
 
     async def _post(self, delivery: Delivery, now: Instant) -> Outcome:
         body = message.body(delivery.record)
-        request = self._client.build_request(
-            "POST", self._target.url, content=body, headers=self._headers(delivery, now, body)
-        )
-        response = await self._client.send(request, stream=True, follow_redirects=False)
-        try:
+        async with self._client.post(self._url, body, self._headers(delivery, now, body)) as response:
             said = await _beginning(response)
-        finally:
-            await response.aclose()
-        answer = self._clean(f"{response.status_code} {response.reason_phrase} {said}")
-        if response.is_success:
-            return Outcome("delivered", answer, response.status_code)
-        if response.status_code in FINAL:
-            return Outcome("refused", answer, response.status_code)
+        answer = self._clean(f"{response.status} {response.reason} {said}")
+        if 200 <= response.status < 300:
+            return Outcome("delivered", answer, response.status)
+        if response.status in FINAL:
+            return Outcome("refused", answer, response.status)
         after = retry_after(response.headers.get("retry-after"), now)
-        return Outcome("retry", answer, response.status_code, after)
+        return Outcome("retry", answer, response.status, after)
 
     def _headers(self, delivery: Delivery, now: Instant, body: bytes) -> dict[str, str]:
         return {
@@ -102,16 +96,14 @@ def _trouble(exc: BaseException) -> str:
     while found is not None:
         if isinstance(found, Forbidden):
             return f"not sent: {found}"
-        if isinstance(found, ssl.SSLCertVerificationError):
+        if isinstance(found, ssl.SSLCertVerificationError) and not isinstance(found, aiohttp.ClientError):
             return f"its certificate is not trusted: {found.verify_message} (NOTIFIER_CA_FILE adds authorities)"
-        found = found.__cause__ or found.__context__  # the pool of connections hides causes
+        found = found.__cause__ or found.__context__  # the client's own errors hide them
     return f"{type(exc).__name__}: {exc}"
 
 
-async def _beginning(response: httpx2.Response) -> str:
+async def _beginning(response: aiohttp.ClientResponse) -> str:
     found = b""
-    async for part in response.aiter_raw():
+    while len(found) < ANSWER_BYTES and (part := await response.content.read(ANSWER_BYTES - len(found))):
         found += part
-        if len(found) >= ANSWER_BYTES:
-            break
-    return found[:ANSWER_BYTES].decode(errors="replace")
+    return found.decode(errors="replace")
