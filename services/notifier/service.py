@@ -57,7 +57,7 @@ class NotifierService:
         self._metrics = metrics
         self._world = world
         self.database = Database(settings.database_url.get_secret_value(), size=CONNECTIONS)
-        self._store = Store(self.database)
+        self._store = Store(self.database, settings.instance)
         self._time = Timekeeper(world.monotonic_us, self.database.clock)
         self._producer = Producer(settings.connection, "notifier")
         self._client = guard.Client(settings.reach, guard.trusting(settings.notifier_ca_file))
@@ -82,6 +82,8 @@ class NotifierService:
             raise Refused(f"NOTIFY_ROUTES: {exc.strerror}: {exc.filename}") from exc
         self.database.warn()
         await self.database.check()
+        if taken_back := await self._store.take_back():
+            log.info("deliveries of the process before are taken back", deliveries=taken_back)
         await self._time.round()
         await self._producer.start()
 

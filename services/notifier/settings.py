@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,13 +18,20 @@ class Settings(CommonSettings):
 
     database_url: SecretStr = Field(description="PostgreSQL, `postgresql://user:password@host:port/name`.")
     notify_routes: Path = Field(description="The routes and receivers, a `notify.yaml`.")
+    instance: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        description="The name of this process, which no other notifier has at the same time; one that restarts under "
+        "its name takes up at once what it was delivering.",
+    )
     notifier_group: str = Field("plazo-notifier", description="The notifier's consumer group.")
     notifier_batch_records: int = Field(
         500, ge=1, le=2000, description="How many records are remembered in one transaction at most."
     )
     notifier_claim_s: float = Field(
         90.0, gt=60.0, le=3600.0,
-        description="How long deliveries stay with a process that died, in seconds; longer than any attempt takes.",
+        description="How long deliveries stay with a process that died and does not come back under its name, in "
+        "seconds; longer than any attempt takes.",
     )  # fmt: skip
     notifier_kept_days: float = Field(
         90.0,

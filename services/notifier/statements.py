@@ -67,7 +67,7 @@ def _claim() -> Any:
         update(delivery)
         .where(delivery.c.bucket == keys.c.bucket, delivery.c.id == keys.c.id)
         .where(received.c.bucket == delivery.c.bucket, received.c.event_id == delivery.c.event_id)
-        .values(claim=delivery.c.claim + 1, claimed_until=until)
+        .values(claim=delivery.c.claim + 1, claimed_until=until, claimed_by=bindparam("instance", type_=Text()))
         .returning(delivery, received.c.type, received.c.time, received.c.data)
     )
 
@@ -86,7 +86,7 @@ def _change() -> Any:
 DUE: Final = _due()
 # The earliest `next_attempt_at` of what nobody is at for `all_receiver`.
 EARLIEST: Final = _earliest()
-# Takes up for `lease` what `all_bucket` and `all_id` name, and gives it with its breach.
+# Takes up for `lease` and in the name of `instance` what `all_bucket` and `all_id` name, and gives it with its breach.
 CLAIM: Final = _claim()
 # What becomes of deliveries whose claim still holds, by `all_bucket`, `all_id`, `all_claim`, …; gives their ids.
 CHANGE: Final = _change()

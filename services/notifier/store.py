@@ -24,10 +24,11 @@ _CHANGED: Final = ("bucket", "id", "claim", "state", "attempts", "next_attempt_a
 
 
 class Store:
-    """What was received and what is delivered, in PostgreSQL."""
+    """What was received and what is delivered, in PostgreSQL; claims are made in the name of *instance*."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, instance: str) -> None:
         self._database = database
+        self._instance = instance
 
     async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
         """Store records and their deliveries in one transaction; how many records were new.
@@ -68,8 +69,8 @@ class Store:
             keys = [tuple(row) for row in await connection.execute(DUE, wanted)]
             if not keys:
                 return []
-            held = {**_columns(keys, "bucket", "id"), "lease": timedelta(microseconds=lease)}
-            claimed = [_delivery(row) for row in await connection.execute(CLAIM, held)]
+            ours = {"lease": timedelta(microseconds=lease), "instance": self._instance}
+            claimed = [_delivery(row) for row in await connection.execute(CLAIM, _columns(keys, "bucket", "id") | ours)]
         return sorted(claimed, key=lambda each: (each.created_at, each.record.time))
 
     async def next_due(self, receivers: Collection[str]) -> Instant | None:
@@ -114,6 +115,20 @@ class Store:
         key = tuple_(delivery.c.bucket, delivery.c.id, delivery.c.claim)
         async with self._database.transaction("release deliveries") as connection:
             await connection.execute(update(delivery).where(key.in_(held)).values(claimed_until=None))
+
+    async def take_back(self) -> int:
+        """Give back all that a process of this one's name held and did not finish; how much that was.
+
+        Only for the start: no other process of this name may run. One that does nevertheless can record nothing of
+        what is taken from it, because the next claim is newer.
+
+        Raises:
+            Unavailable, Refused: see `shared.db`.
+        """
+        left = (delivery.c.state == "pending", delivery.c.claimed_by == self._instance)
+        change = update(delivery).where(*left, delivery.c.claimed_until.is_not(None)).values(claimed_until=None)
+        async with self._database.transaction("take deliveries back") as connection:
+            return (await connection.execute(change)).rowcount
 
     async def pending(self) -> Mapping[str, int]:
         """How many deliveries of each receiver are not done yet.

@@ -35,6 +35,7 @@ delivery = Table(
     Column("attempts", Integer),
     Column("claim", Integer),
     Column("claimed_until", _Instant),
+    Column("claimed_by", Text),
     Column("next_attempt_at", _Instant),
     Column("created_at", _Instant),
     Column("finished_at", _Instant),

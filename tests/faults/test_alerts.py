@@ -154,7 +154,7 @@ async def test_an_alert_whose_answer_was_not_noted_comes_again_under_its_id(here
             assert await doomed.ended(90.0) == STATUS
             await stack.enter_async_context(again)
             await here.calm()
-        # What the dead process had claimed, the answered among it, is taken up again when its claim is over.
+        # What the dead process had claimed, the answered among it, is taken up again by the one of its name.
         async with asyncio.timeout(120.0), here.receiver.changed:
             await here.receiver.changed.wait_for(lambda: max(desk.tries["hook"].values()) > 1)
     repeats = sum(count - 1 for count in desk.tries["hook"].values())

@@ -337,7 +337,11 @@ async def test_two_processes_share_the_work_and_send_nothing_twice(
     installed.route(http)
     ports = [free_port(), free_port()]
     processes = [
-        PlazoProcess(["notifier"], {**installed.environment, "HTTP_PORT": str(port)}, tmp_path / f"log-{port}")
+        PlazoProcess(
+            ["notifier"],
+            {**installed.environment, "HTTP_PORT": str(port), "INSTANCE": str(port)},
+            tmp_path / f"log-{port}",
+        )
         for port in ports
     ]
     async with processes[0], processes[1]:

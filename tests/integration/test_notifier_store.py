@@ -34,7 +34,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> Store:
-    return Store(database)
+    return Store(database, "notifier-1")
 
 
 @pytest.fixture
@@ -126,6 +126,24 @@ async def test_what_a_dead_process_held_comes_free_when_its_lease_ends(store: St
     assert (dead.id, dead.claim, taken.claim) == (taken.id, 1, 2)
     assert await claimed(store, receiver) == []
     assert await store.next_due([receiver]) is None
+
+
+async def test_a_process_that_comes_back_under_its_name_takes_up_at_once_what_it_held(
+    database: Database, store: Store, receiver: str
+) -> None:
+    await store.remember(some(receiver, 3), DUE)
+    [done, *dead] = await claimed(store, receiver)
+    await store.record([Finished(done, attempt(result="delivered"), Verdict("delivered"))])
+    other, again = Store(database, "notifier-2"), Store(database, "notifier-1")
+    await other.take_back()
+    assert await claimed(other, receiver) == []
+    assert await again.take_back() >= 2  # the tests share the tables
+    taken = await claimed(again, receiver)
+    assert {each.id for each in taken} == {each.id for each in dead}
+    assert {each.claim for each in taken} == {2}
+    assert await store.record([Finished(each, attempt(), Verdict("pending", DUE)) for each in dead]) == [
+        each.id for each in dead
+    ]
 
 
 async def test_a_process_whose_claim_was_taken_over_can_record_nothing(store: Store, receiver: str) -> None:
