@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import structlog
@@ -245,14 +245,19 @@ class Courier:
         label = "gave_up" if verdict.gave_up else outcome.result
         metrics.notifications.labels(channel=delivery.channel, outcome=label).inc()
         metrics.attempt_duration.labels(channel=delivery.channel).observe(made.duration / SECOND)
-        told = log.bind(delivery=str(delivery.id), receiver=delivery.receiver, attempt=made.number)
+        told: dict[str, Any] = {
+            "delivery": str(delivery.id),
+            "receiver": delivery.receiver,
+            "attempt": made.number,
+            "item": delivery.record.key,
+        }
         if verdict.state == "delivered":
-            told.info("delivered", item=delivery.record.key)
+            log.info("delivered", **told)
             self._around.on_delivered(delivery, outcome)
         elif verdict.next_attempt_at is None:
-            told.error("not delivered", item=delivery.record.key, answer=outcome.answer)
+            log.error("not delivered", answer=outcome.answer, **told)
         else:
-            told.warning("will be tried again", at=rfc3339(verdict.next_attempt_at), answer=outcome.answer)
+            log.warning("will be tried again", answer=outcome.answer, **told, at=rfc3339(verdict.next_attempt_at))
 
     async def _record(self) -> None:
         # While the database is away, what was sent is still known here; after the lease somebody repeats it.

@@ -13,10 +13,12 @@ from sqlalchemy import (
     Integer,
     Interval,
     Select,
+    Table,
     TableValuedAlias,
     Text,
     and_,
     bindparam,
+    cast,
     column,
     func,
     or_,
@@ -24,10 +26,18 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.types import TypeEngine
 
 from services.notifier.tables import attempt, delivery, received
+
+NEW_RECEIVED: Final = ("bucket", "event_id", "type", "time", "item", "breach_id", "data", "received_at")
+NEW_DELIVERY: Final = (
+    *("bucket", "id", "event_id", "route", "receiver", "channel", "reason"),
+    *("state", "attempts", "claim", "next_attempt_at", "created_at"),
+)
+NEW_ATTEMPT: Final = ("bucket", "delivery_id", "number", "started_at", "duration", "result", "status", "answer")
 
 
 def _given(name: str, **columns: TypeEngine[Any]) -> TableValuedAlias:
@@ -82,6 +92,15 @@ def _change() -> Any:
     return change.returning(delivery.c.id)
 
 
+def _added(table: Table, *names: str) -> Any:
+    # Arrays of JSON come in as texts: so each is encoded once, and by nobody but us.
+    fields = [table.c[name] for name in names]
+    given = {field.name: Text() if isinstance(field.type, JSONB) else field.type for field in fields}
+    rows = _given("rows", **given)
+    chosen = [cast(rows.c[each.name], JSONB) if isinstance(each.type, JSONB) else rows.c[each.name] for each in fields]
+    return insert_unless_there(table).from_select(list(names), select(*chosen))
+
+
 # (bucket, id) of what is due at `now`, locked: for each of `all_receiver` up to its `all_room`.
 DUE: Final = _due()
 # The earliest `next_attempt_at` of what nobody is at for `all_receiver`.
@@ -90,5 +109,10 @@ EARLIEST: Final = _earliest()
 CLAIM: Final = _claim()
 # What becomes of deliveries whose claim still holds, by `all_bucket`, `all_id`, `all_claim`, …; gives their ids.
 CHANGE: Final = _change()
+# Breaches and silences, by arrays of their columns; gives the ids of those that were not there. 500 of them with their
+# deliveries take 25 ms of CPU time, and took 150 with a parameter for each value.
+RECEIVED: Final = _added(received, *NEW_RECEIVED).on_conflict_do_nothing().returning(received.c.event_id)
+# What is to be delivered of them, by arrays of their columns.
+PENDING: Final = _added(delivery, *NEW_DELIVERY)
 # Where the answer to a commit was lost, the same attempts are recorded again.
-ATTEMPTS: Final = insert_unless_there(attempt).on_conflict_do_nothing()
+ATTEMPTS: Final = _added(attempt, *NEW_ATTEMPT).on_conflict_do_nothing()

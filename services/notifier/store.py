@@ -8,12 +8,22 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, delete, func, insert, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as insert_unless_there
+from sqlalchemy import Row, delete, func, select, tuple_, update
 
 from services.notifier.delivery import Alert, Delivery, bucket_in, bucket_of, delivery_id
 from services.notifier.retry import Finished
-from services.notifier.statements import ATTEMPTS, CHANGE, CLAIM, DUE, EARLIEST
+from services.notifier.statements import (
+    ATTEMPTS,
+    CHANGE,
+    CLAIM,
+    DUE,
+    EARLIEST,
+    NEW_ATTEMPT,
+    NEW_DELIVERY,
+    NEW_RECEIVED,
+    PENDING,
+    RECEIVED,
+)
 from services.notifier.tables import delivery, received
 from shared.breach_records import BreachRecord, PublishedRecord, published_record
 from shared.db import Database
@@ -43,14 +53,13 @@ class Store:
         if not by_id:
             return 0
         rows = [_received(record, now) for record, _ in by_id.values()]
-        statement = insert_unless_there(received).on_conflict_do_nothing().returning(received.c.event_id)
         async with self._database.transaction("remember breaches") as connection:
-            fresh = (await connection.execute(statement.values(rows))).scalars().all()
+            fresh = (await connection.execute(RECEIVED, _columns(rows, *NEW_RECEIVED))).scalars().all()
             deliveries = [
                 _pending(record, alert, now) for id_ in fresh for record, some in (by_id[id_],) for alert in some
             ]
             if deliveries:
-                await connection.execute(insert(delivery), deliveries)
+                await connection.execute(PENDING, _columns(deliveries, *NEW_DELIVERY))
         return len(fresh)
 
     async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
@@ -100,7 +109,7 @@ class Store:
             kept = set((await connection.execute(CHANGE, ended)).scalars())
             made = [_attempt(each) for each in finished if each.delivery.id in kept]
             if made:
-                await connection.execute(ATTEMPTS, made)
+                await connection.execute(ATTEMPTS, _columns(made, *NEW_ATTEMPT))
         return [each.delivery.id for each in finished if each.delivery.id not in kept]
 
     async def release(self, deliveries: Iterable[Delivery]) -> None:
@@ -187,48 +196,22 @@ def _changed(finished: Finished) -> tuple[Any, ...]:
     return (*key, verdict.state, made.number, again, ended, made.outcome.answer)
 
 
-def _received(record: PublishedRecord, now: Instant) -> dict[str, Any]:
-    return {
-        "bucket": bucket_of(record.key),
-        "event_id": record.id,
-        "type": record.type,
-        "time": record.time,
-        "item": record.key,
-        "breach_id": record.data.breach_id if isinstance(record, BreachRecord) else None,
-        "data": msgspec.to_builtins(record.data),
-        "received_at": moment(now),
-    }
+def _received(record: PublishedRecord, now: Instant) -> tuple[Any, ...]:
+    breach_id = record.data.breach_id if isinstance(record, BreachRecord) else None
+    data = msgspec.json.encode(record.data).decode()
+    return (bucket_of(record.key), record.id, record.type, record.time, record.key, breach_id, data, moment(now))
 
 
-def _pending(record: PublishedRecord, alert: Alert, now: Instant) -> dict[str, Any]:
-    return {
-        "bucket": bucket_of(record.key),
-        "id": delivery_id(record, alert),
-        "event_id": record.id,
-        "route": alert.route,
-        "receiver": alert.receiver,
-        "channel": alert.channel,
-        "reason": alert.reason,
-        "state": "pending",
-        "attempts": 0,
-        "claim": 0,
-        "next_attempt_at": moment(now),
-        "created_at": moment(now),
-    }
+def _pending(record: PublishedRecord, alert: Alert, now: Instant) -> tuple[Any, ...]:
+    key = (bucket_of(record.key), delivery_id(record, alert), record.id)
+    return (*key, alert.route, alert.receiver, alert.channel, alert.reason, "pending", 0, 0, moment(now), moment(now))
 
 
-def _attempt(finished: Finished) -> dict[str, Any]:
-    held, made = finished.delivery, finished.attempt
-    return {
-        "bucket": bucket_in(held.id),
-        "delivery_id": held.id,
-        "number": made.number,
-        "started_at": moment(made.started_at),
-        "duration": timedelta(microseconds=made.duration),
-        "result": made.outcome.result,
-        "status": made.outcome.status,
-        "answer": made.outcome.answer,
-    }
+def _attempt(finished: Finished) -> tuple[Any, ...]:
+    held, made, outcome = finished.delivery, finished.attempt, finished.attempt.outcome
+    took = timedelta(microseconds=made.duration)
+    key = (bucket_in(held.id), held.id, made.number)
+    return (*key, moment(made.started_at), took, outcome.result, outcome.status, outcome.answer)
 
 
 def _delivery(row: Row[Any]) -> Delivery:
