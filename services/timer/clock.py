@@ -6,6 +6,7 @@ of the beginning of the present stretch, so that nothing has to be counted while
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -104,6 +105,8 @@ def begin(cycle: Cycle, terms: Terms, number: int, hours: Hours) -> Clock:
     """A clock that runs from the start of *cycle* in *hours*: those of its terms, without what is excluded."""
     start = cycle.started_at
     policy = terms.policy
+    due, *ends = _reached(hours, start, terms.spans)
+    points = zip(ends, terms.points, strict=True)
     clock = Clock(
         cycle.metric,
         number,
@@ -119,12 +122,12 @@ def begin(cycle: Cycle, terms: Terms, number: int, hours: Hours) -> Clock:
         start,
         0,
         0,
-        reach(hours, start, terms.target),
-        _warnings(terms, start, hours) if terms.points else (),
+        due,
+        tuple([(at, elapsed, label) for at, (elapsed, label) in points if at is not None]) if ends else (),
         beside=policy.combine_all,
         grace=policy.grace,
     )
-    return _foreseen(clock, hours) if isinstance(hours, NetHours) else clock
+    return clock if type(hours) is BusinessHours else _followed(clock, hours)
 
 
 def reach(hours: Hours, start: Instant, span: Span) -> Instant | None:
@@ -133,6 +136,12 @@ def reach(hours: Hours, start: Instant, span: Span) -> Instant | None:
         return hours.add(start, span)
     except NoOpenTime:
         return None
+
+
+def _reached(hours: Hours, start: Instant, spans: Sequence[Span]) -> list[Instant | None]:
+    return (
+        hours.reached(start, spans) if type(hours) is BusinessHours else [reach(hours, start, each) for each in spans]
+    )
 
 
 def run_out(clock: Clock, before: Instant) -> Clock:
@@ -174,8 +183,9 @@ def pause(clock: Clock, at: Instant, hours: Hours) -> Clock:
 
 def resume(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The paused clock, running from *at* on; due at once if nothing is left."""
-    elapsed, paused, past = _through(clock, at, hours)
-    return _run_on(replace(clock, since=at, elapsed=elapsed, paused=paused, past=past), hours)
+    used, paused, past = _through(clock, at, hours)
+    resumed = replace(clock, phase="running", since=at, elapsed=used, paused=paused, past=past)
+    return _run_on(resumed, hours)
 
 
 def stop(clock: Clock, at: Instant, hours: Hours, ending: Ending) -> Clock:
@@ -212,7 +222,7 @@ def part(clock: Clock, at: Instant, hours: Hours) -> Clock:
     """The open clock with a new stretch from *at* on, so that the counts are known at this instant."""
     elapsed, paused, past = _through(clock, at, hours)
     parted = replace(clock, since=at, elapsed=elapsed, paused=paused, past=past)
-    return _foreseen(parted, hours) if isinstance(hours, NetHours) else parted
+    return _followed(parted, hours)
 
 
 def turn(clock: Clock, at: Instant, before: Hours, now: Hours) -> Clock:
@@ -235,14 +245,16 @@ def split(clock: Clock, end: Instant, hours: Hours) -> list[Stretch]:
 def _run_on(clock: Clock, hours: Hours) -> Clock:
     if clock.breached_at is not None:
         return replace(clock, phase="running")
-    pending = []
-    for _, elapsed, label in clock.pending:
-        at = reach(hours, clock.since, elapsed - clock.elapsed)
-        if at is not None:
-            pending.append((at, elapsed, label))
-    due = reach(hours, clock.since, clock.target - clock.elapsed)
-    running = replace(clock, phase="running", due_at=due, pending=tuple(pending), coming=())
-    return _foreseen(running, hours) if isinstance(hours, NetHours) else running
+    used, points = clock.elapsed, clock.pending
+    spans = [clock.target - used, *[elapsed - used for _, elapsed, _ in points]] if points else (clock.target - used,)
+    due, *ends = _reached(hours, clock.since, spans)
+    ahead = zip(ends, points, strict=True)
+    pending = tuple([(at, elapsed, label) for at, (_, elapsed, label) in ahead if at is not None])
+    return _followed(replace(clock, phase="running", due_at=due, pending=pending, coming=()), hours)
+
+
+def _followed(clock: Clock, hours: Hours) -> Clock:
+    return _foreseen(clock, hours) if isinstance(hours, NetHours) else clock
 
 
 def _foreseen(clock: Clock, hours: NetHours) -> Clock:
@@ -250,15 +262,6 @@ def _foreseen(clock: Clock, hours: NetHours) -> Clock:
     ends = [clock.since, *(at for at, _, _ in clock.pending), *(() if clock.due_at is None else (clock.due_at,))]
     coming = tuple(split(clock, max(ends), hours))
     return replace(clock, coming=coming if any(stretch.exclusion for stretch in coming) else ())
-
-
-def _warnings(terms: Terms, start: Instant, hours: Hours) -> tuple[Pending, ...]:
-    pending = []
-    for elapsed, label in terms.points:
-        at = reach(hours, start, elapsed)
-        if at is not None:
-            pending.append((at, elapsed, label))
-    return tuple(pending)
 
 
 def _through(clock: Clock, at: Instant, hours: Hours) -> tuple[Span, Span, tuple[Stretch, ...]]:

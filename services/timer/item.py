@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import compress
-from operator import ne
 from typing import Any, Final, Literal
 
 import msgspec
@@ -38,7 +36,6 @@ class ItemState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 EMPTY: Final = ItemState()
-_PLAIN: Final = frozenset({str, type(None)})  # of these, what is equal is the same
 
 
 def patched(attributes: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,12 +48,12 @@ def changed_by(attributes: dict[str, Any], patch: dict[str, Any]) -> tuple[dict[
     if not attributes:
         return _first(patch)
     get = attributes.get
-    if _PLAIN.issuperset(map(type, patch.values())):
-        # An event mostly names many attributes and changes one: to find it without a loop takes half of the time.
-        undo = {name: get(name) for name in compress(patch, map(ne, patch.values(), map(get, patch)))}
-    else:  # 1 and True are equal, and are not the same attribute
-        before = [(name, get(name), value) for name, value in patch.items()]
-        undo = {name: old for name, old, new in before if old != new or type(old) is not type(new)}
+    undo: dict[str, Any] = {}
+    for name, value in patch.items():
+        before = get(name)
+        # 1 and True are equal, and are not the same attribute.
+        if before != value or before.__class__ is not value.__class__:
+            undo[name] = before
     if not undo:
         return attributes, undo
     after = attributes.copy()

@@ -16,7 +16,7 @@ from services.timer.occurrences import patch_of
 from services.timer.rulebook import Rulebook
 from services.timer.sight import Sight, of_cycles
 from services.timer.step import Step
-from shared.events import DELETIONS, Event, Instant
+from shared.events import CREATIONS, DELETIONS, Event, Instant
 
 Decide = Callable[[ItemState, Event, Rulebook], tuple[Step, ItemState]]
 Kept = int | Cycle  # the place of a cycle that stays, or one that the event begins
@@ -61,14 +61,17 @@ class Plans:
         before, clocks, at = state.attributes, list(state.clocks), event.time
         patch = event.attributes if event.kind != "call" else patch_of(event)
         attributes, undo = changed_by(before, patch) if patch else (before, _NOTHING)
+        sight, unmeasured, waiting = self._sight, state.unmeasured, state.waiting
+        rare = self._rare(state, event) if unmeasured or waiting or sight.tells_times else ()
         # All that decides what happens, in one flat tuple: what is nested is hashed and compared in twice the time.
-        situation = self._sight.see(attributes)
-        situation += self._situation(state, event, undo)
+        situation: list[Any] = [event.type, event.author, event.public, state.stage, state.answered, state.begun, rare]
+        situation.append(sight.changed(undo) if undo and before else bool(undo))
+        sight.see(attributes, situation)
         live = _live(clocks, state.suspended, at, situation)
         plan = self._known.get(tuple(situation))
         if plan is None:
             return self._decided(state, event, decide, situation=tuple(situation), live=live)
-        acts, beginnings, stage, answered, begun, suspended, unmeasured, waiting = plan
+        acts, beginnings, stage, answered, begun, suspended, still_unmeasured, still_waiting = plan
         for number, change, arguments in acts:
             place = live[number]
             clocks[place] = change(clocks[place], at, *arguments)
@@ -77,32 +80,22 @@ class Plans:
         return ItemState(
             attributes,
             tuple(clocks),
-            event.order,
+            (at, event.type not in CREATIONS, event.sequence, event.id, event.source),  # its `order`
             stage,
             answered,
             None,
-            state.unmeasured if unmeasured is None else _carried(unmeasured, state.unmeasured, event),
+            unmeasured if still_unmeasured is None else _carried(still_unmeasured, unmeasured, event),
             tuple([live[number] for number in suspended]) if suspended else (),
             (*state.changes, (at, undo)) if undo and state.stage != "unknown" else state.changes,
             self._exclusions,
             (),
-            state.waiting if waiting is None else _carried(waiting, state.waiting, event),
+            waiting if still_waiting is None else _carried(still_waiting, waiting, event),
             begun,
         )
 
-    def _situation(self, state: ItemState, event: Event, undo: dict[str, Any]) -> tuple[Hashable, ...]:
-        sight, unmeasured, waiting = self._sight, state.unmeasured, state.waiting
-        return (
-            event.type,
-            event.author,
-            event.public,
-            state.stage,
-            state.answered,
-            state.begun,
-            sight.changed(undo) if undo and state.attributes else bool(undo),
-            (of_cycles(unmeasured), of_cycles(waiting)) if unmeasured or waiting else (),
-            sight.times(state, event) if sight.tells_times else (),
-        )
+    def _rare(self, state: ItemState, event: Event) -> tuple[Hashable, ...]:
+        # What most items and rulebooks do not have: cycles without a clock, several versions, times of validity.
+        return (of_cycles(state.unmeasured), of_cycles(state.waiting), self._sight.times(state, event))
 
     def _decided(
         self, state: ItemState, event: Event, decide: Decide, *, situation: Hashable, live: list[int]
@@ -127,7 +120,9 @@ def _live(clocks: list[Clock], suspended: tuple[int, ...], at: Instant, situatio
     live = []
     for place, clock in enumerate(clocks):
         if clock.stopped_at is None:
-            found = clocks[place] = run_out(clock, at)
+            due, found = clock.due_at, clock
+            if clock.pending or (due is not None and due < at):
+                found = clocks[place] = run_out(clock, at)
         elif place in suspended:
             found = clock
         else:
@@ -150,7 +145,10 @@ def _begin(clocks: list[Clock], beginnings: tuple[Beginning, ...], event: Event)
     at = event.time
     for metric, version, terms, hours, stands_still in beginnings:
         cycle = Cycle(metric, at, event.source, event.id, version)
-        number = 1 + sum([clock.metric == metric for clock in clocks])
+        number = 1
+        for other in clocks:
+            if other.metric == metric:
+                number += 1
         clock = begin(cycle, terms, number, hours)
         clocks.append(pause(clock, at, hours) if stands_still else clock)
 
@@ -168,8 +166,7 @@ def _planned(step: Step, state: ItemState, live: list[int]) -> Plan | None:
     event = step.event
     if step.is_singular or step.stage == "unknown" or event.type in DELETIONS:
         return None
-    older = {id(cycle) for cycle in (*state.unmeasured, *state.waiting)}
-    if not all(id(cycle) in older or step.is_own(cycle) for cycle in (*step.unmeasured, *step.waiting)):
+    if not (_stay(step, step.unmeasured, state.unmeasured) and _stay(step, step.waiting, state.waiting)):
         return None
     places = {place: number for number, place in enumerate(live)}
     if not places.keys() >= {*(act.place for act in step.acts), *step.suspended}:
@@ -184,6 +181,12 @@ def _planned(step: Step, state: ItemState, live: list[int]) -> Plan | None:
         _kept(step.unmeasured, state.unmeasured),
         _kept(step.waiting, state.waiting),
     )
+
+
+def _stay(step: Step, after: tuple[Cycle, ...], before: tuple[Cycle, ...]) -> bool:
+    # Whether every cycle was there before or was begun by the event; what waited comes from elsewhere.
+    known = {id(cycle) for cycle in before}
+    return all(id(cycle) in known or step.is_own(cycle) for cycle in after)
 
 
 def _kept(after: tuple[Cycle, ...], before: tuple[Cycle, ...]) -> tuple[Kept, ...] | None:

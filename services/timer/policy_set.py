@@ -39,12 +39,14 @@ class Terms:
     calendar: str
     hours: BusinessHours
     points: tuple[tuple[Span, str], ...] = field(init=False)  # (elapsed, label) at which to warn, in order
+    spans: tuple[Span, ...] = field(init=False)  # the target, then the elapsed times of the points
 
     def __post_init__(self) -> None:
         # Of the points that lie before the start only the latest counts, at the start itself.
         points = sorted((warning.elapsed(self.target), warning.label) for warning in self.warn_at)
         skipped = max(sum(elapsed < 0 for elapsed, _ in points) - 1, 0)
         object.__setattr__(self, "points", tuple((max(elapsed, 0), label) for elapsed, label in points[skipped:]))
+        object.__setattr__(self, "spans", (self.target, *(elapsed for elapsed, _ in self.points)))
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -24,32 +24,8 @@ Compared = tuple[str, frozenset[str]]  # an attribute, and values with which it 
 
 _EXACT: Final = msgspec.json.Encoder()
 _OTHER: Final = object()  # stands for every text that nothing names
-_VALUES_KEPT: Final = 4_096  # of an attribute: to look a value up takes a fifth of what asking about it does
 # What the program itself asks for, whatever the files say: whether an item is spam, and whether somebody has it.
 _OWN: Final = (("status", frozenset({"spam"})), ("assignee", frozenset({""})))
-
-
-class _Values(dict[Any, Hashable]):
-    """A value of an attribute -> what there is to see of it. It fills itself, with texts only: 1 and True are equal."""
-
-    def __init__(self, named: frozenset[str]) -> None:
-        super().__init__({None: None})
-        self._named = named
-
-    def seen(self, value: Any) -> Hashable:
-        """What there is to see of any value, be it a list."""
-        if type(value) is str:
-            return value if value in self._named else _OTHER
-        return None if value is None else texts(value) & self._named
-
-    def __missing__(self, value: Any) -> Hashable:
-        seen = self.seen(value)
-        if type(value) is str:
-            if len(self) >= _VALUES_KEPT:
-                self.clear()
-                self[None] = None
-            self[value] = seen
-        return seen
 
 
 class Sight:
@@ -59,34 +35,35 @@ class Sight:
         sets = [policies for _, policies in rulebook.versions]
         read = [expression.reads for expression in _expressions(rulebook, sets)]
         self.is_whole = None not in read  # whether it is known which attributes decide anything
-        values: dict[str, frozenset[str]] = {}
-        for name, some in chain(_OWN, _covered(rulebook.exclusions.all), *map(_compared, sets)):
-            values[name] = some.union(values.get(name) or ())
-        self._named = {name: _Values(some) for name, some in values.items()}
+        self._named: dict[str, frozenset[str]] = {}  # an attribute that conditions name -> the values that they name
+        for name, values in chain(_OWN, _covered(rulebook.exclusions.all), *map(_compared, sets)):
+            self._named[name] = values.union(self._named.get(name) or ())
         self._each = list(self._named.items())
         self._exact = tuple(sorted(frozenset().union(*(names for names in read if names))))  # all values are told apart
         self._rulebook = rulebook
         self._has_seasons = any(policies.turns for policies in sets)
         self.tells_times = len(sets) > 1 or self._has_seasons  # whether it matters when something happened
 
-    def see(self, attributes: Mapping[str, Any]) -> list[Hashable]:
-        """What there is to see of an item with these attributes."""
+    def see(self, attributes: Mapping[str, Any], seen: list[Hashable]) -> None:
+        """Add what there is to see of an item with these attributes."""
         get = attributes.get
-        try:
-            seen = [values[get(name)] for name, values in self._each]
-        except TypeError:  # a list is no key
-            seen = [values.seen(get(name)) for name, values in self._each]
+        for name, values in self._each:  # a plain loop: a comprehension over mappings takes twice the time
+            value = get(name)
+            if value.__class__ is str:
+                seen.append(value if value in values else _OTHER)
+            else:
+                seen.append(None if value is None else texts(value) & values)
         if self._exact:
             # As text, in which 1, 1.0, "1" and true differ, as they do in an expression.
             seen.append(_EXACT.encode([get(name) for name in self._exact]))
-        return seen
 
     def changed(self, undo: Mapping[str, Any]) -> Seen:
         """What there was to see of the attributes that have changed; *undo* holds what they were."""
         seen: list[Hashable] = []
         for name, value in undo.items():
-            if name in self._named:
-                seen += (name, self._named[name].seen(value))
+            values = self._named.get(name)
+            if values is not None:
+                seen += (name, _seen(value, values))
             if name in self._exact:
                 seen += (name, _EXACT.encode(value))
         return tuple(seen)
@@ -94,6 +71,8 @@ class Sight:
     def times(self, state: ItemState, event: Event) -> Seen:
         """Which rules were in force when the event happened, and when the cycles of its item began."""
         rulebook = self._rulebook
+        if not self.tells_times:
+            return ()
         policies = rulebook.at(event.time)
         if not self._has_seasons:
             return (policies.version,)
@@ -107,14 +86,24 @@ def of_cycles(cycles: tuple[Cycle, ...]) -> Seen:
     return tuple([(cycle.metric, cycle.version, cycle.beside, cycle.policy) for cycle in cycles])
 
 
+def _seen(value: Any, values: frozenset[str]) -> Hashable:
+    if value.__class__ is str:
+        return value if value in values else _OTHER
+    return None if value is None else texts(value) & values
+
+
 def _covered(exclusions: Iterable[Exclusion]) -> Iterator[Compared]:
-    return _items(each.applies_to for each in exclusions)
+    return _of_items(each.applies_to for each in exclusions)
 
 
 def _compared(policies: PolicySet) -> Iterator[Compared]:
     pauses = (policies.pauses(policy, metric) for policy in policies.policies for metric in policy.targets)
     asked = (conditions for metric in policies.metrics.values() for conditions in _asked(metric))
-    return chain(_items(policies.compared()), _items(pauses), _items(asked))
+    return chain(_of_items(policies.compared()), _items(pauses), _items(asked))
+
+
+def _of_items(many: Iterable[Conditions]) -> Iterator[Compared]:
+    return (pair for pair in _items(many) if pair[0] != "kind")  # it is the item's, and no attribute
 
 
 def _items(many: Iterable[Conditions]) -> Iterator[Compared]:

@@ -14,7 +14,7 @@ from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.calendar_file import DAYS, parse_window
 from services.timer.compiled_hours import FAR, FIRST, LAST
 from services.timer.opening_times import DAY, HoursSpec, Region, Window
-from shared.events import SECOND, Instant, instant, parse_instant, rfc3339
+from shared.events import SECOND, Instant, Span, instant, parse_instant, rfc3339
 from tests.strategies import calendars, instants, spans
 
 HOUR = 3600 * SECOND
@@ -270,6 +270,22 @@ class TestNothingThere:
         assert not asked.is_open(FIRST - 1)
         assert not asked.is_open(LAST)
         assert asked.between(-(10**18), 10**18) == LAST - FIRST
+
+
+@settings(max_examples=200, deadline=None)
+@given(calendars(), st.lists(st.tuples(instants(), st.lists(spans(), min_size=1, max_size=4)), max_size=4))
+def test_spans_asked_for_together_end_where_each_ends_by_itself(
+    spec: HoursSpec, questions: list[tuple[Instant, list[Span]]]
+) -> None:
+    def alone(start: Instant, span: Span) -> Instant | None:
+        try:
+            return BusinessHours(spec).add(start, span)
+        except NoOpenTime:
+            return None
+
+    asked = BusinessHours(spec)  # which remembers where the last question was
+    for start, some in questions:
+        assert asked.reached(start, some) == [alone(start, span) for span in some]
 
 
 def test_business_hours_with_the_same_content_are_equal() -> None:

@@ -155,3 +155,19 @@ def test_plans_are_forgotten_before_they_fill_the_memory() -> None:
         created = event(f"0:00 created customer={customer}")
         assert plans.fold(EMPTY, created, decided) == apply(EMPTY, created, again(rules))
         assert 0 < len(plans) <= 3
+
+
+def test_what_waited_for_a_reopening_keeps_the_event_that_began_it() -> None:
+    rules = rulebook("- {name: p, applies_to: {customer: acme}, calendar: always, targets: {next_response: 1h}}")
+    story = "0:00 created\n0:10 agent_replied\n1:00 resolved\n{}\n3:00 reopened"
+    for reply, by in (("2:00 customer_replied id=a", "a"), ("2:30 customer_replied id=b", "b")):
+        assert [cycle.event_id for cycle in folded(story.format(reply), rules, {}).unmeasured] == [by]
+
+
+def test_what_never_falls_due_still_warns() -> None:
+    rules = rulebook(
+        "- {name: p, applies_to: {}, calendar: never, targets: {resolution: {within: 2h, warn_at: [25%]}}}"
+    )
+    for _ in range(2):
+        state = folded("0:10 created\n2:00 updated", rules, {})
+        assert [(warned.at, warned.due_at) for warned in state.clocks[0].warned] == [(at("0:40"), None)]
