@@ -43,6 +43,7 @@ class HttpReceiver:
         self.posted: list[Posted] = []
         self.changed = asyncio.Condition()
         self.port = 0
+        self.connections = 0
 
     @property
     def url(self) -> str:
@@ -56,6 +57,7 @@ class HttpReceiver:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
+        self.connections += 1
         try:
             while (posted := await _request(reader)) is not None:
                 async with self.changed:

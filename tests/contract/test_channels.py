@@ -184,6 +184,36 @@ async def test_a_wait_that_the_receiver_asks_for_is_handed_on(
     assert (await posting(http, client).send(delivery(), now())).after == expected
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/a%2Fb?sig=x%2By%3D&next=a+b",  # signed addresses: another spelling would be another address
+        "/a;b=c/%E2%82%AC?q=%26",
+        "?flag&empty=",
+    ],
+)
+async def test_an_address_is_asked_as_it_is_written(query: str, http: HttpReceiver, client: guard.Client) -> None:
+    await posting(http, client, query=query).send(delivery(), now())
+    assert http.posted[0].path == "/hook" + query
+
+
+async def test_a_login_in_an_address_is_shown_to_the_receiver(http: HttpReceiver, client: guard.Client) -> None:
+    target = Target(http.url.replace("//", "//team:pa%3A55@"), KEY, SECRET, 5.0)
+    await WebhookChannel(target, client, version="1").send(delivery(), now())
+    assert http.posted[0].headers["authorization"] == "Basic " + base64.b64encode(b"team:pa:55").decode()
+
+
+async def test_a_connection_serves_one_alert_after_the_other_and_nothing_else_is_remembered(
+    http: HttpReceiver, client: guard.Client
+) -> None:
+    http.answer = lambda _posted: Answer(200, {"set-cookie": "session=1"}, b"taken")
+    channel = posting(http, client)
+    for _ in range(3):
+        assert (await channel.send(delivery(), now())).answer == "200 Said so taken"
+    assert http.connections == 1
+    assert "cookie" not in http.posted[-1].headers
+
+
 async def test_a_connection_that_breaks_is_tried_again(http: HttpReceiver, client: guard.Client) -> None:
     http.answer = lambda _posted: Answer(0)
     outcome = await posting(http, client).send(delivery(), now())

@@ -70,7 +70,7 @@ class WebhookChannel:
         body = message.body(delivery.record)
         async with self._client.post(self._url, body, self._headers(delivery, now, body)) as response:
             said = await _beginning(response)
-        answer = self._clean(f"{response.status} {response.reason} {said}")
+        answer = self._clean(f"{response.status} {response.reason or ''} {said}")
         if 200 <= response.status < 300:
             return Outcome("delivered", answer, response.status)
         if response.status in FINAL:
