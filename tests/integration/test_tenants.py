@@ -80,7 +80,7 @@ async def two(broker: Broker, databases: Databases, tmp_path_factory: pytest.Tem
         await here.send(*(ticket(secret(tenant), ago_s=TARGET_S + 5, tenant=tenant) for tenant in TENANTS))
         await here.published(len(TENANTS))
         made = Two(here)
-        await _deliver(made, Store(here.plant.database))
+        await _deliver(made, Store(here.plant.database, "notifier"))
         async with made.http:
             yield made
 
