@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.notifier.delivery import Alert, Delivery, delivery_id
+from services.notifier.delivery import Delivery, Notice, delivery_id
 from services.timer.write_set import HistoryRow, ItemRow, Move, OutboxRow, WriteSet, pack_headers
 from shared.breach_records import BreachRecord, PublishedRecord, SilenceRecord
 from shared.events import (
@@ -104,13 +104,13 @@ def breach_record(found: BreachRecord) -> tuple[bytes, bytes, Headers]:
 def delivery(found: PublishedRecord | None = None, **changes: Any) -> Delivery:
     """A delivery of *found* that has not been attempted."""
     found = found or breach()
-    alert = Alert("default", "team", "webhook", "route default takes everything")
+    notice = Notice("default", "team", "webhook", "route default takes everything")
     fields: dict[str, Any] = {
-        "id": delivery_id(found, alert),
-        "route": alert.route,
-        "receiver": alert.receiver,
-        "channel": alert.channel,
-        "reason": alert.reason,
+        "id": delivery_id(found, notice),
+        "route": notice.route,
+        "receiver": notice.receiver,
+        "channel": notice.channel,
+        "reason": notice.reason,
         "record": found,
         "created_at": DUE,
         **changes,

@@ -23,7 +23,7 @@ from shared.problems import ProblemError
 
 
 class DeliveryView(BaseModel):
-    """One alert on its way to one receiver."""
+    """One notice on its way to one receiver."""
 
     id: UUID
     event_id: str  # the CloudEvent's
@@ -31,11 +31,16 @@ class DeliveryView(BaseModel):
     item: str  # tenant/kind/id; of a silent source tenant/source/name
     metric: str | None  # null of a silent source
     breach_id: str | None
+    alert_id: UUID | None  # null of a silent source
     route: str
     receiver: str
     channel: ChannelName
     reason: str  # why this receiver hears of it
     state: State
+    why: str  # what holds it, or what became of it without an attempt; empty of most
+    step: str | None  # which step of an escalation it is
+    digest_id: UUID | None  # the delivery that tells of it among others
+    count: int  # of a digest: how many it tells of
     attempts: int
     created_at: datetime
     next_attempt_at: datetime | None

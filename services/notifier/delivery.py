@@ -1,38 +1,59 @@
-"""What is delivered: an alert about a breach or a silence, to one receiver, in one or more attempts. PURE."""
+"""What is delivered: a notice of something published, to one receiver, in one or more attempts. PURE."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Final, Literal, Protocol
 from uuid import UUID, uuid5
 
-from shared.breach_records import PublishedRecord
+from shared.breach_records import BreachRecord, PublishedRecord
 from shared.events import Instant, Span
 
 ChannelName = Literal["console", "webhook", "email"]
-State = Literal["pending", "delivered", "failed"]
+# pending: due at its time; held: not to be sent before its time, `why` says for what. The others are final. silenced:
+# by a silence; muted: inhibited or acknowledged; superseded: it is no longer so; digested: told within another.
+State = Literal["pending", "held", "delivered", "failed", "silenced", "muted", "superseded", "digested"]
+AlertStanding = Literal["warning", "open", "acknowledged", "ended", "retracted"]
 Result = Literal["delivered", "retry", "refused"]
 
 BUCKETS: Final = 64  # the first part of every key, so that the tables can be spread over servers
 ANSWER_CHARACTERS: Final = 300  # of a receiver's answer are kept
+MEMBERS_SHOWN: Final = 20  # of a digest are read with it
+UNFINISHED: Final[tuple[State, ...]] = ("pending", "held")
 _NAMESPACE: Final = UUID("5d0d7f0a-4c7e-5b63-9b0e-0f7c2d1f6a11")
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class Notice:
     """What one receiver is to hear of something published, and why."""
 
     route: str
     receiver: str
     channel: ChannelName
     reason: str  # for people: which route took it, and what of the breach matched
+    _: KW_ONLY
+    state: State = "pending"
+    due: Instant | None = None  # when it may be sent; None: at once
+    why: str = ""  # for people: what holds it, or what made it final
+    group: str | None = None  # those of one group may be told together
+    step: str | None = None  # which step of an escalation it is
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """The alert that a delivery is about, as it stands when it is sent."""
+
+    id: UUID
+    standing: AlertStanding
+    acknowledged_by: str | None = None
+    url: str | None = None  # a signed link with which whoever reads the message acknowledges
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One alert on its way; repeats of it carry the same id."""
+    """One notice on its way; repeats of it carry the same id."""
 
     id: UUID
     route: str
@@ -43,6 +64,10 @@ class Delivery:
     created_at: Instant
     attempts: int = 0  # made before this one
     claim: int = 0  # how often a process took it up; who holds an older claim may not write any more
+    alert: AlertView | None = None  # of a breach; a silence has none
+    handle: str | None = None  # what this receiver's channel gave back for an earlier message of the same alert
+    members: tuple[PublishedRecord, ...] = ()  # of a digest: the worst first, at most MEMBERS_SHOWN
+    count: int = 1  # of a digest: how many it tells of
 
     @property
     def message_id(self) -> str:
@@ -58,6 +83,7 @@ class Outcome:
     answer: str  # what the receiver said, or what went wrong; without secrets, short
     status: int | None = None  # of HTTP or SMTP
     after: Span | None = None  # the wait that the receiver asked for
+    handle: str | None = None  # what the channel needs to change the message later: a Slack `ts`, a Telegram message id
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +116,24 @@ def bucket_of(key: str) -> int:
     return zlib.crc32(key.encode()) % BUCKETS
 
 
-def delivery_id(record: PublishedRecord, alert: Alert) -> UUID:
-    """The id of the delivery of *record* by *alert*: the same for every repeat; its first byte is the bucket."""
-    name = "\n".join((record.id, alert.route, alert.receiver))
+def delivery_id(record: PublishedRecord, notice: Notice) -> UUID:
+    """The id of the delivery of *record* by *notice*: the same for every repeat; its first byte is the bucket."""
+    step = () if notice.step is None else (notice.step,)
+    return placed(record.key, "\n".join((record.id, notice.route, notice.receiver, *step)))
+
+
+def alert_id(record: PublishedRecord) -> UUID | None:
+    """The id of the alert that *record* is about: one for all that happens to a clock. None of a silence."""
+    if not isinstance(record, BreachRecord):
+        return None
+    return placed(record.key, f"alert\n{record.data.clock_id}")
+
+
+def placed(key: str, name: str) -> UUID:
+    """An id made of *name*, the same at any time; its first byte is the bucket of *key*, an item or a source."""
     digest = uuid5(_NAMESPACE, name).bytes
-    bucket = bucket_of(record.key)
     # Version 8 is the one whose bits are the application's own.
-    return UUID(bytes=bytes((bucket, *digest[1:6], 0x80 | digest[6] & 0x0F, *digest[7:])))
+    return UUID(bytes=bytes((bucket_of(key), *digest[1:6], 0x80 | digest[6] & 0x0F, *digest[7:])))
 
 
 def bucket_in(identity: UUID) -> int:

@@ -18,7 +18,8 @@ Place = tuple[Instant, UUID]  # of a delivery in the list: when it was created, 
 
 _SHOWN = (
     *(delivery.c.id, delivery.c.event_id, delivery.c.route, delivery.c.receiver, delivery.c.channel),
-    *(delivery.c.reason, delivery.c.state, delivery.c.attempts, delivery.c.next_attempt_at),
+    *(delivery.c.reason, delivery.c.state, delivery.c.why, delivery.c.attempts, delivery.c.next_attempt_at),
+    *(delivery.c.alert_id, delivery.c.step, delivery.c.digest_id, delivery.c.count),
     *(delivery.c.created_at, delivery.c.finished_at, delivery.c.last_answer),
     *(received.c.type, received.c.item, received.c.breach_id, received.c.data["metric"].astext.label("metric")),
 )

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from services.notifier.delivery import Alert, Attempt, Channel, Delivery, Outcome
+from services.notifier.delivery import Attempt, Channel, Delivery, Notice, Outcome
 from services.notifier.retry import Finished, Verdict, judge
 from services.notifier.routing import Routes, route
 from shared.breach_records import PublishedRecord, decode_published
@@ -43,7 +43,7 @@ OnDelivered = Callable[[Delivery, Outcome], None]
 class Store(Protocol):
     """Where breaches and deliveries are kept; every method may raise Unavailable."""
 
-    async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
+    async def remember(self, notices: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant) -> int:
         """Store what is new and its deliveries in one transaction; how many breaches were new."""
 
     async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
@@ -122,8 +122,8 @@ class Inbox:
         # (how many were new, what the database refuses): halved down to the records that are to blame. Those that are
         # remembered by then do no harm when the batch is handled again: they are known by their ids.
         try:
-            alerts = [(each, route(self._board.routes, each)) for _, each in found]
-            return await self._store.remember(alerts, now), []
+            notices = [(each, route(self._board.routes, each)) for _, each in found]
+            return await self._store.remember(notices, now), []
         except BadData as exc:
             if len(found) == 1:
                 record, _ = found[0]

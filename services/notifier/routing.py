@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.notifier.delivery import Alert
+from services.notifier.delivery import Notice
 from services.notifier.receivers import Receiver
 from shared.breach_records import BreachRecord, PublishedRecord, PublishedType
 from shared.events import BreachEvent, SourceSilence
@@ -47,21 +47,21 @@ class Routes:
     lines: Mapping[str, int]  # receiver -> its line in the file
 
 
-def route(routes: Routes, record: PublishedRecord) -> list[Alert]:
-    """The alerts that *record* calls for, in the order of the file, each with its reason.
+def route(routes: Routes, record: PublishedRecord) -> list[Notice]:
+    """The notices that *record* calls for, in the order of the file, each with its reason.
 
     The first route that matches decides, unless it goes on. A receiver that several routes name hears of it once.
     """
-    alerts: dict[str, Alert] = {}
+    notices: dict[str, Notice] = {}
     for candidate in routes.routes:
         if not matches(candidate.match, record):
             continue
         for name in candidate.receivers:
             channel = routes.receivers[name].channel
-            alerts.setdefault(name, Alert(candidate.name, name, channel, _reason(candidate)))
+            notices.setdefault(name, Notice(candidate.name, name, channel, _reason(candidate)))
         if not candidate.goes_on:
             break
-    return list(alerts.values())
+    return list(notices.values())
 
 
 def matches(match: Match, record: PublishedRecord) -> bool:

@@ -34,8 +34,8 @@ from services.notifier.tables import attempt, delivery, received
 
 NEW_RECEIVED: Final = ("bucket", "event_id", "type", "time", "item", "breach_id", "data", "received_at")
 NEW_DELIVERY: Final = (
-    *("bucket", "id", "event_id", "route", "receiver", "channel", "reason"),
-    *("state", "attempts", "claim", "next_attempt_at", "created_at"),
+    *("bucket", "id", "event_id", "alert_id", "route", "receiver", "channel", "reason"),
+    *("state", "why", "group_key", "step", "attempts", "claim", "next_attempt_at", "created_at", "finished_at"),
 )
 NEW_ATTEMPT: Final = ("bucket", "delivery_id", "number", "started_at", "duration", "result", "status", "answer")
 

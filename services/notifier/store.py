@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Row, delete, func, select, tuple_, update
 
-from services.notifier.delivery import Alert, Delivery, bucket_in, bucket_of, delivery_id
+from services.notifier.delivery import UNFINISHED, Delivery, Notice, alert_id, bucket_in, bucket_of, delivery_id
 from services.notifier.retry import Finished
 from services.notifier.statements import (
     ATTEMPTS,
@@ -40,7 +40,7 @@ class Store:
         self._database = database
         self._instance = instance
 
-    async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
+    async def remember(self, notices: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant) -> int:
         """Store records and their deliveries in one transaction; how many records were new.
 
         Of one that was received before nothing is stored, whatever the routes were then.
@@ -49,14 +49,14 @@ class Store:
             Unavailable, BadData, Refused: see `shared.db`.
         """
         # In one order, so that two processes which read the same records after a rebalance never wait for each other.
-        by_id = {record.id: (record, some) for record, some in sorted(alerts, key=lambda pair: pair[0].id)}
+        by_id = {record.id: (record, some) for record, some in sorted(notices, key=lambda pair: pair[0].id)}
         if not by_id:
             return 0
         rows = [_received(record, now) for record, _ in by_id.values()]
         async with self._database.transaction("remember breaches") as connection:
             fresh = (await connection.execute(RECEIVED, _columns(rows, *NEW_RECEIVED))).scalars().all()
             deliveries = [
-                _pending(record, alert, now) for id_ in fresh for record, some in (by_id[id_],) for alert in some
+                _new_delivery(record, notice, now) for id_ in fresh for record, some in (by_id[id_],) for notice in some
             ]
             if deliveries:
                 await connection.execute(PENDING, _columns(deliveries, *NEW_DELIVERY))
@@ -158,7 +158,7 @@ class Store:
         """
         change = (
             update(delivery)
-            .where(delivery.c.state == "pending", delivery.c.created_at < moment(before))
+            .where(delivery.c.state.in_(UNFINISHED), delivery.c.created_at < moment(before))
             .where(delivery.c.receiver.not_in(known))
             .values(
                 state="failed", next_attempt_at=None, finished_at=moment(now), last_answer="no such receiver any more"
@@ -177,7 +177,7 @@ class Store:
         waiting = select(delivery.c.id).where(
             delivery.c.bucket == received.c.bucket,
             delivery.c.event_id == received.c.event_id,
-            delivery.c.state == "pending",
+            delivery.c.state.in_(UNFINISHED),
         )
         old = select(*key).where(received.c.received_at < moment(before), ~waiting.exists()).limit(PRUNED_AT_ONCE)
         async with self._database.transaction("forget old deliveries") as connection:
@@ -202,9 +202,13 @@ def _received(record: PublishedRecord, now: Instant) -> tuple[Any, ...]:
     return (bucket_of(record.key), record.id, record.type, record.time, record.key, breach_id, data, moment(now))
 
 
-def _pending(record: PublishedRecord, alert: Alert, now: Instant) -> tuple[Any, ...]:
-    key = (bucket_of(record.key), delivery_id(record, alert), record.id)
-    return (*key, alert.route, alert.receiver, alert.channel, alert.reason, "pending", 0, 0, moment(now), moment(now))
+def _new_delivery(record: PublishedRecord, notice: Notice, now: Instant) -> tuple[Any, ...]:
+    key = (bucket_of(record.key), delivery_id(record, notice), record.id, alert_id(record))
+    told = (notice.route, notice.receiver, notice.channel, notice.reason)
+    unfinished = notice.state in UNFINISHED
+    due = moment(now if notice.due is None else notice.due) if unfinished else None
+    ended = None if unfinished else moment(now)
+    return (*key, *told, notice.state, notice.why, notice.group, notice.step, 0, 0, due, moment(now), ended)
 
 
 def _attempt(finished: Finished) -> tuple[Any, ...]:

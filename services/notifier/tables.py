@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, DateTime, Integer, Interval, MetaData, SmallInteger, Table, Text, Uuid
+from sqlalchemy import Column, DateTime, Integer, Interval, LargeBinary, MetaData, SmallInteger, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 _metadata = MetaData(schema="notifier")
@@ -27,6 +27,7 @@ delivery = Table(
     Column("bucket", SmallInteger, primary_key=True),
     Column("id", Uuid, primary_key=True),
     Column("event_id", Text),
+    Column("alert_id", Uuid),
     Column("route", Text),
     Column("receiver", Text),
     Column("channel", Text),
@@ -40,6 +41,40 @@ delivery = Table(
     Column("created_at", _Instant),
     Column("finished_at", _Instant),
     Column("last_answer", Text),
+    Column("why", Text),
+    Column("group_key", Text),
+    Column("step", Text),
+    Column("digest_id", Uuid),
+    Column("count", Integer),
+    Column("after_id", Uuid),
+)
+
+alert = Table(
+    "alert",
+    _metadata,
+    Column("bucket", SmallInteger, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("item", Text),
+    Column("clock_id", Text),
+    Column("event_id", Text),
+    Column("standing", Text),
+    Column("version", Integer),
+    Column("state", LargeBinary),
+    Column("due_at", _Instant),
+    Column("snoozed_until", _Instant),
+    Column("assignee", Text),
+    Column("next_step_at", _Instant),
+    Column("created_at", _Instant),
+    Column("changed_at", _Instant),
+)
+
+thread = Table(
+    "thread",
+    _metadata,
+    Column("bucket", SmallInteger, primary_key=True),
+    Column("alert_id", Uuid, primary_key=True),
+    Column("receiver", Text, primary_key=True),
+    Column("handle", Text),
 )
 
 attempt = Table(

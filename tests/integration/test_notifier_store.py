@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from services.notifier.api import router
-from services.notifier.delivery import Alert, Attempt, Delivery, Outcome
+from services.notifier.delivery import Attempt, Delivery, Notice, Outcome
 from services.notifier.retry import Finished, Verdict
 from services.notifier.store import Store
 from shared.breach_records import BreachRecord
@@ -43,13 +43,13 @@ def receiver() -> str:
     return f"receiver-{next(NUMBERS)}"
 
 
-def alert(receiver: str, route: str = "default") -> Alert:
-    return Alert(route, receiver, "webhook", f"route {route} takes everything")
+def notice(receiver: str, route: str = "default") -> Notice:
+    return Notice(route, receiver, "webhook", f"route {route} takes everything")
 
 
-def some(receiver: str, number: int) -> list[tuple[BreachRecord, list[Alert]]]:
+def some(receiver: str, number: int) -> list[tuple[BreachRecord, list[Notice]]]:
     found = [breach(f"{receiver}-event-{n}", item=f"default/ticket/{receiver}-{n}") for n in range(number)]
-    return [(each, [alert(receiver)]) for each in found]
+    return [(each, [notice(receiver)]) for each in found]
 
 
 async def claimed(
@@ -65,9 +65,9 @@ def attempt(number: int = 1, result: Any = "retry", at: Instant = DUE) -> Attemp
 async def test_a_repeated_breach_is_remembered_once_whatever_its_routes_are_by_then(
     store: Store, receiver: str
 ) -> None:
-    [(found, alerts)] = some(receiver, 1)
-    assert await store.remember([(found, alerts), (found, alerts)], DUE) == 1
-    assert await store.remember([(found, [*alerts, alert(receiver, "new")])], DUE) == 0
+    [(found, notices)] = some(receiver, 1)
+    assert await store.remember([(found, notices), (found, notices)], DUE) == 1
+    assert await store.remember([(found, [*notices, notice(receiver, "new")])], DUE) == 0
     assert len(await claimed(store, receiver)) == 1
 
 
@@ -75,15 +75,15 @@ async def test_nothing_to_remember_is_no_error(store: Store) -> None:
     assert await store.remember([], DUE) == 0
 
 
-async def test_a_breach_that_alerts_nobody_is_remembered_too(store: Store, receiver: str) -> None:
-    [(found, alerts)] = some(receiver, 1)
+async def test_a_breach_that_notices_nobody_is_remembered_too(store: Store, receiver: str) -> None:
+    [(found, notices)] = some(receiver, 1)
     assert await store.remember([(found, [])], DUE) == 1
-    assert await store.remember([(found, alerts)], DUE) == 0
+    assert await store.remember([(found, notices)], DUE) == 0
 
 
 async def test_a_delivery_comes_back_as_it_was_remembered(store: Store, receiver: str) -> None:
-    [(found, alerts)] = some(receiver, 1)
-    await store.remember([(found, alerts)], DUE)
+    [(found, notices)] = some(receiver, 1)
+    await store.remember([(found, notices)], DUE)
     [taken] = await claimed(store, receiver)
     assert taken.record == found
     assert (taken.route, taken.receiver, taken.channel) == ("default", receiver, "webhook")
@@ -186,8 +186,8 @@ async def test_what_is_given_back_can_be_taken_up_at_once(store: Store, receiver
 
 async def test_a_silence_is_remembered_claimed_and_shown(api: httpx2.AsyncClient, store: Store, receiver: str) -> None:
     found = silence(f"{receiver}-silence")
-    await store.remember([(found, [Alert("all", receiver, "webhook", "because")])], DUE)
-    assert await store.remember([(found, [Alert("all", receiver, "webhook", "because")])], DUE) == 0
+    await store.remember([(found, [Notice("all", receiver, "webhook", "because")])], DUE)
+    assert await store.remember([(found, [Notice("all", receiver, "webhook", "because")])], DUE) == 0
     [taken] = await store.claim({receiver: 5}, DUE, lease=LEASE)
     assert taken.record == found
     shown = (await api.get(f"/v1/deliveries/{taken.id}")).json()

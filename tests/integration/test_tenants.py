@@ -17,7 +17,7 @@ from services.ingest.api import Door
 from services.ingest.api import router as ingest_router
 from services.ingest.normalize import Origin
 from services.notifier.api import router as notifier_router
-from services.notifier.delivery import Alert
+from services.notifier.delivery import Notice
 from services.notifier.store import Store
 from services.timer.api import router as timer_router
 from shared.cloudevents import Tenancy
@@ -87,10 +87,10 @@ async def two(broker: Broker, databases: Databases, tmp_path_factory: pytest.Tem
 
 async def _deliver(made: Two, store: Store) -> None:
     for number, tenant in enumerate(TENANTS):
-        alerts = [Alert("all", f"desk of {tenant}", "webhook", "it breached")]
+        notices = [Notice("all", f"desk of {tenant}", "webhook", "it breached")]
         found = breach(f"breach-{number}", item=f"{tenant}/ticket/{secret(tenant)}")
         quiet = silence(f"silence-{number}", tenant=tenant, source=secret(tenant))
-        await store.remember([(found, alerts), (quiet, alerts)], DUE + number * SECOND)
+        await store.remember([(found, notices), (quiet, notices)], DUE + number * SECOND)
         [first, _] = await store.claim({f"desk of {tenant}": 2}, DUE + 60 * SECOND, lease=SECOND)
         made.deliveries[tenant] = first.id
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from services.notifier.delivery import Alert, Channel, ChannelName, Delivery, Outcome
+from services.notifier.delivery import Channel, ChannelName, Delivery, Notice, Outcome
 from services.notifier.handlers import Courier, Grave, Inbox, Surroundings, Switchboard
 from services.notifier.receivers import Console, Receiver
 from services.notifier.retry import Finished
@@ -35,13 +35,13 @@ class Shelf:
     away: int = 0
     recorded: list[Finished] = field(default_factory=list)
     released: list[Delivery] = field(default_factory=list)
-    remembered: list[Sequence[tuple[PublishedRecord, Sequence[Alert]]]] = field(default_factory=list)
+    remembered: list[Sequence[tuple[PublishedRecord, Sequence[Notice]]]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
+    async def remember(self, notices: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant) -> int:
         self._answer()
-        self.remembered.append(alerts)
-        return len(alerts)
+        self.remembered.append(notices)
+        return len(notices)
 
     async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
         self._answer()
@@ -162,11 +162,11 @@ def inbox(shelf: Shelf, buried: list[Outgoing], wake: asyncio.Event, limit: DlqL
     return Inbox(shelf, Switchboard(ROUTES, {}), around(), wake=wake, grave=Grave(bury, DlqMeter(limit)))
 
 
-async def test_breaches_are_remembered_with_their_alerts_and_wake_the_courier() -> None:
+async def test_breaches_are_remembered_with_their_notices_and_wake_the_courier() -> None:
     shelf, wake, found = Shelf(), asyncio.Event(), breach()
     _, value, headers = breach_record(found)
     await inbox(shelf, [], wake).on_breach([Read(value, headers)])
-    assert shelf.remembered == [[(found, [Alert("default", "team", "console", "route default takes everything")])]]
+    assert shelf.remembered == [[(found, [Notice("default", "team", "console", "route default takes everything")])]]
     assert wake.is_set()
 
 
@@ -202,10 +202,10 @@ async def test_a_batch_that_is_handled_again_counts_once() -> None:
 
 async def test_a_record_that_the_database_refuses_is_a_dead_letter_and_the_others_are_remembered() -> None:
     class Picky(Shelf):
-        async def remember(self, alerts: Sequence[tuple[PublishedRecord, Sequence[Alert]]], now: Instant) -> int:
-            if any(record.id == "event-2" for record, _ in alerts):
+        async def remember(self, notices: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant) -> int:
+            if any(record.id == "event-2" for record, _ in notices):
                 raise BadData("no such date")
-            return await super().remember(alerts, now)
+            return await super().remember(notices, now)
 
     buried: list[Outgoing] = []
     shelf = Picky()

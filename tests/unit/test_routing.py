@@ -69,17 +69,20 @@ def test_the_first_route_that_matches_decides() -> None:
     table = routes(
         Route("urgent", match(severity="high"), ("pager",)), Route("tickets", match(kind="ticket"), ("mail",)), REST
     )
-    assert [alert.receiver for alert in route(table, breach())] == ["pager"]
+    assert [notice.receiver for notice in route(table, breach())] == ["pager"]
 
 
 def test_a_route_that_continues_lets_later_ones_match_too() -> None:
     table = routes(Route("urgent", match(severity="high"), ("pager",), goes_on=True), REST)
-    assert [(alert.route, alert.receiver) for alert in route(table, breach())] == [("urgent", "pager"), ("rest", "all")]
+    assert [(notice.route, notice.receiver) for notice in route(table, breach())] == [
+        ("urgent", "pager"),
+        ("rest", "all"),
+    ]
 
 
 def test_a_receiver_that_two_routes_name_hears_of_a_breach_once() -> None:
     table = routes(Route("urgent", match(severity="high"), ("all",), goes_on=True), REST)
-    assert [(alert.route, alert.receiver) for alert in route(table, breach())] == [("urgent", "all")]
+    assert [(notice.route, notice.receiver) for notice in route(table, breach())] == [("urgent", "all")]
 
 
 def test_a_route_without_receivers_alerts_nobody_and_stops_the_search() -> None:
@@ -89,7 +92,7 @@ def test_a_route_without_receivers_alerts_nobody_and_stops_the_search() -> None:
 
 def test_the_default_route_takes_what_no_other_took() -> None:
     table = routes(Route("calls", match(kind="call"), ("pager",)), REST)
-    assert [alert.reason for alert in route(table, breach())] == ["route rest takes everything"]
+    assert [notice.reason for notice in route(table, breach())] == ["route rest takes everything"]
 
 
 def test_an_alert_says_what_of_the_breach_matched() -> None:
