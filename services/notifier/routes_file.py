@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from services.notifier.receivers import Receiver, Strict, Webhook
+from services.notifier.endpoints.values import Strict
+from services.notifier.endpoints.webhook import Webhook
+from services.notifier.receivers import Receiver
 from services.notifier.routing import NOTHING, TYPE_NAMES, Match, Route, Routes, covers
 from shared.documents import Document, Path, validate
 from shared.errors import BadDocument, Problem

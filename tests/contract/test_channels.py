@@ -17,8 +17,8 @@ from services.notifier.channels.console import ConsoleChannel
 from services.notifier.channels.mail import Envelope, MailChannel
 from services.notifier.channels.webhook import Target, WebhookChannel
 from services.notifier.delivery import ANSWER_CHARACTERS, Channel, Delivery
+from services.notifier.endpoints.mail import Email, Smtp
 from services.notifier.reach import Reach, allowed
-from services.notifier.receivers import Email, Smtp
 from shared.events import SECOND, Instant
 from tests.factories import BREACH_ID, CLOCK_ID, breach, delivery
 from tests.receivers import Answer, HttpReceiver, MailReceiver, http_receiver, mail_receiver

@@ -20,7 +20,9 @@ from services.ingest.status_file import built_in as status_names
 from services.ingest.status_file import extended
 from services.notifier import routes_file
 from services.notifier.api import router as notifier_router
-from services.notifier.receivers import Email, Receiver, Smtp, Webhook
+from services.notifier.endpoints.mail import Email, Smtp
+from services.notifier.endpoints.webhook import Webhook
+from services.notifier.receivers import Receiver
 from services.notifier.retry import SCHEDULE
 from services.notifier.routing import FIELDS
 from services.timer import policy_file

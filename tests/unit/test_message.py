@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from services.notifier import message
 from services.notifier.channels.mail import compose
 from services.notifier.delivery import ANSWER_CHARACTERS, bucket_in, bucket_of, kept_answer
-from services.notifier.receivers import Email, Smtp
+from services.notifier.endpoints.mail import Email, Smtp
 from services.notifier.wording import words
 from shared.breach_records import PublishedRecord
 from shared.events import SECOND, CountedSpan

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.notifier.endpoints.webhook import Webhook
 from services.notifier.reach import Destination, Nature, Reach, allowed, is_disguised, nature
-from services.notifier.receivers import Webhook
 from services.notifier.settings import Settings
 from shared.configuration import load
 from shared.errors import Refused

@@ -15,7 +15,9 @@ from services.notifier.channels.mail import Envelope, MailChannel
 from services.notifier.channels.webhook import CONCURRENCY as POSTS
 from services.notifier.channels.webhook import Target, WebhookChannel
 from services.notifier.delivery import Channel
-from services.notifier.receivers import Email, Receiver, Webhook, signing_key
+from services.notifier.endpoints.mail import Email
+from services.notifier.endpoints.webhook import Webhook, signing_key
+from services.notifier.receivers import Receiver
 from services.notifier.routing import Routes
 from shared.errors import BadDocument, Problem
 

@@ -22,7 +22,7 @@ import aiosmtplib
 
 from services.notifier import message
 from services.notifier.delivery import ChannelName, Delivery, Outcome, Result, kept_answer
-from services.notifier.receivers import Email
+from services.notifier.endpoints.mail import Email
 from services.notifier.secrecy import forms, of_login
 from shared.events import Instant, moment
 
