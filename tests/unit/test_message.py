@@ -17,6 +17,7 @@ from services.notifier.channels.mail import compose
 from services.notifier.delivery import ANSWER_CHARACTERS, bucket_in, bucket_of, kept_answer
 from services.notifier.endpoints.mail import Email, Smtp
 from services.notifier.wording import words
+from services.notifier.writing import BUILT_IN
 from shared.breach_records import PublishedRecord
 from shared.events import SECOND, CountedSpan
 from tests.factories import BREACH_ID, CLOCK_ID, DUE, breach, delivery, silence
@@ -226,7 +227,8 @@ def test_nothing_that_a_breach_holds_becomes_a_header_of_a_mail(
 ) -> None:
     smtp = Smtp(host="mail.example.com")
     settings = Email.model_validate({"to": "a@example.com", "from": "Plazo <p@example.com>", "smtp": smtp})
-    mail = compose(delivery(breach(**fields, attributes=attributes)), settings, DUE)
+    made = delivery(breach(**fields, attributes=attributes))
+    mail = compose(made, settings, BUILT_IN.letter(made), DUE)
     read = BytesParser(policy=default).parsebytes(mail.as_bytes())
     assert [name for name in read.keys() if name.lower() not in OF_THE_BODY] == HEADERS  # noqa: SIM118 # it repeats names
     assert (read["To"], read["From"]) == ("a@example.com", "Plazo <p@example.com>")

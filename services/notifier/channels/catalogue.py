@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.notifier.channels.console import CONCURRENCY as LINES
@@ -19,6 +19,7 @@ from services.notifier.endpoints.mail import Email
 from services.notifier.endpoints.webhook import Webhook, signing_key
 from services.notifier.receivers import Receiver
 from services.notifier.routing import Routes
+from services.notifier.writing import BUILT_IN, Writer
 from shared.errors import BadDocument, Problem
 
 
@@ -31,6 +32,7 @@ class Outside:
     tls: ssl.SSLContext  # whose certificates mail servers are trusted by
     write: Callable[[str], None]  # a line of the console
     version: str
+    writer_of: Callable[[Receiver], Writer] = field(default=lambda _receiver: BUILT_IN)
 
 
 def open_channels(routes: Routes, outside: Outside) -> dict[str, Channel]:
@@ -59,7 +61,8 @@ def _channel(receiver: Receiver, outside: Outside) -> Channel:
             target, outside.client, version=outside.version, concurrency=receiver.concurrency or POSTS
         )
     if receiver.email is not None:
-        envelope = Envelope(receiver.email, _password(receiver.email, outside.environment), outside.tls)
+        password = _password(receiver.email, outside.environment)
+        envelope = Envelope(receiver.email, password, outside.tls, outside.writer_of(receiver))
         return MailChannel(envelope, concurrency=receiver.concurrency or MAILS)
     return ConsoleChannel(outside.write, concurrency=receiver.concurrency or LINES)
 

@@ -24,6 +24,7 @@ from services.notifier import message
 from services.notifier.delivery import ChannelName, Delivery, Outcome, Result, kept_answer
 from services.notifier.endpoints.mail import Email
 from services.notifier.secrecy import forms, of_login
+from services.notifier.writing import BUILT_IN, Letter, Writer
 from shared.events import Instant, moment
 
 CONCURRENCY: Final = 2
@@ -31,11 +32,12 @@ CONCURRENCY: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who writes to whom through which server, the password for it, and whose certificates are trusted."""
+    """Who writes to whom through which server, the password for it, whose certificates are trusted, in whose words."""
 
     settings: Email
     password: str | None
     tls: ssl.SSLContext
+    writer: Writer = BUILT_IN
 
 
 class MailChannel:
@@ -48,13 +50,14 @@ class MailChannel:
         self._settings = envelope.settings
         self._password = envelope.password
         self._tls = envelope.tls
+        self._writer = envelope.writer
         self._secrets = forms(*of_login(envelope.settings.smtp.username, envelope.password))
 
     async def send(self, delivery: Delivery, now: Instant) -> Outcome:
         """Hand the mail to the server once; bounded in time."""
         try:
             async with asyncio.timeout(self._settings.timeout):
-                return await self._submit(compose(delivery, self._settings, now))
+                return await self._submit(compose(delivery, self._settings, self._writer.letter(delivery), now))
         except TimeoutError:
             return self._outcome("retry", f"no answer within {self._settings.timeout:g} s")
         except aiosmtplib.SMTPRecipientsRefused as exc:
@@ -89,20 +92,22 @@ class MailChannel:
         return Outcome(result, kept_answer(said, self._secrets), status)
 
 
-def compose(delivery: Delivery, settings: Email, now: Instant) -> EmailMessage:
-    """The mail for *delivery*: the same Message-ID at every attempt, one thread for a clock or a source."""
+def compose(delivery: Delivery, settings: Email, letter: Letter, now: Instant) -> EmailMessage:
+    """The mail that says *letter*: the same Message-ID at every attempt, one thread for a clock or a source."""
     domain = _domain(settings.sender)
     thread = [f"<{name}@{domain}>" for name in message.thread(delivery.record)]
     mail = EmailMessage(policy=SMTP)
     mail["From"] = settings.sender
     mail["To"] = ", ".join(settings.to)
-    mail["Subject"] = message.subject(delivery.record)
+    mail["Subject"] = letter.subject
     mail["Date"] = format_datetime(moment(now))
     mail["Message-ID"] = f"<{delivery.id}@{domain}>"
     mail["In-Reply-To"] = thread[-1]
     mail["References"] = " ".join(thread)
     mail["Auto-Submitted"] = "auto-generated"  # so that no vacation notice answers it
-    mail.set_content(message.text(delivery))
+    mail.set_content(letter.text)
+    if letter.html is not None:
+        mail.add_alternative(letter.html, subtype="html")
     return mail
 
 

@@ -1,0 +1,50 @@
+"""What a delivery says to one receiver, in the forms that channels send: mails, chats, lines. PURE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from services.notifier import message
+from services.notifier.delivery import Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail's words; the subject is one line of printable characters."""
+
+    subject: str
+    text: str
+    html: str | None = None  # the same for who reads HTML; None where there is only text
+
+
+class Writer(Protocol):
+    """Writes for one receiver, in its language and its time zone; nothing that it is given makes it raise."""
+
+    def letter(self, delivery: Delivery) -> Letter:
+        """What a mail says."""
+
+    def line(self, delivery: Delivery) -> str:
+        """It in one line of printable characters."""
+
+    def chat(self, delivery: Delivery) -> str:
+        """It in a few lines of plain text, for a chat: what a channel gives a meaning it escapes itself."""
+
+
+class BuiltInWriter:
+    """Writes the built-in form, in English and UTC, which needs no template."""
+
+    def letter(self, delivery: Delivery) -> Letter:
+        """What a mail says."""
+        return Letter(message.subject(delivery.record), message.text(delivery))
+
+    def line(self, delivery: Delivery) -> str:
+        """It in one line."""
+        return message.line(delivery.record)
+
+    def chat(self, delivery: Delivery) -> str:
+        """It in one line, too."""
+        return message.line(delivery.record)
+
+
+BUILT_IN: Final = BuiltInWriter()
