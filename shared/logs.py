@@ -50,9 +50,12 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
     )
     root = logging.getLogger()
     root.handlers = [handler]
+    _choose_levels(root, logging.getLevelNamesMapping()[level.upper()])
+
+
+def _choose_levels(root: logging.Logger, least: int) -> None:
     # What libraries say below a warning is not for operators, and some tell what must not be told: httpx2 the address
     # of every request, httpcore2 the headers of each, and of the answer.
-    least = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(least, logging.WARNING))
     for own in OWN:
         logging.getLogger(own).setLevel(least)
