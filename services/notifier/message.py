@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from services.notifier import silence
+from services.notifier import silent_source
 from services.notifier.delivery import Delivery
 from services.notifier.routing import TYPE_NAMES
 from services.notifier.wording import clock_time, full_time, one_line, table, words
@@ -44,7 +44,7 @@ def body(record: PublishedRecord) -> bytes:
 def headline(record: PublishedRecord) -> str:
     """What happened to what: `Breached: ticket 42, first response`."""
     if not isinstance(record, BreachRecord):
-        return silence.headline(record)
+        return silent_source.headline(record)
     event = record.data
     word = _WORDS[TYPE_NAMES[record.type]]
     which = f" {event.warning.replace('_', ' ')}" if event.warning else ""
@@ -55,7 +55,7 @@ def headline(record: PublishedRecord) -> str:
 def line(record: PublishedRecord) -> str:
     """It in one line: item, metric, policy, when it was due, how soon it was detected, how late it is."""
     if not isinstance(record, BreachRecord):
-        return silence.line(record)
+        return silent_source.line(record)
     event = record.data
     parts = [headline(record), f"{event.policy} ({event.severity})"]
     if event.due_at:
@@ -83,7 +83,7 @@ def thread(record: PublishedRecord) -> list[str]:
 def text(delivery: Delivery) -> str:
     """The longer text, for a mail: everything that is needed to act, and why it was sent to this receiver."""
     record = delivery.record
-    return _breach_text(delivery, record) if isinstance(record, BreachRecord) else silence.text(delivery, record)
+    return _breach_text(delivery, record) if isinstance(record, BreachRecord) else silent_source.text(delivery, record)
 
 
 def _breach_text(delivery: Delivery, breach: BreachRecord) -> str:
