@@ -57,6 +57,16 @@ class SilenceRecord(msgspec.Struct, frozen=True):
 PublishedType = BreachType | SilenceType
 PublishedRecord = BreachRecord | SilenceRecord
 
+TYPE_NAMES: Final[Mapping[PublishedType, str]] = {
+    "sla.clock.warning.v1": "warning",
+    "sla.clock.breached.v1": "breached",
+    "sla.breach.stopped.v1": "stopped",
+    "sla.breach.cancelled.v1": "cancelled",
+    "sla.breach.retracted.v1": "retracted",
+    "sla.source.silent.v1": "silent",
+}
+"""The types by the short names that people use."""
+
 _TIMES: Final = (
     *("started_at", "due_at", "breached_at", "stopped_at"),
     *("last_event_at", "detected_at", "evidence_through"),

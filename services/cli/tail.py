@@ -18,8 +18,7 @@ from services.cli.following import Start, follow, open_breaches
 from services.cli.lines import cloud_event, published_line
 from services.cli.running import load_here, runs
 from services.cli.terminal import Terminal, drop_output
-from services.notifier.routing import TYPE_NAMES
-from shared.breach_records import PublishedRecord
+from shared.breach_records import TYPE_NAMES, PublishedRecord
 from shared.configuration import CommonSettings
 from shared.lifecycle import Signals, run
 from shared.logs import configure

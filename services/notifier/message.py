@@ -10,9 +10,8 @@ import msgspec
 
 from services.notifier import silent_source
 from services.notifier.delivery import Delivery
-from services.notifier.routing import TYPE_NAMES
 from services.notifier.wording import clock_time, full_time, one_line, table, words
-from shared.breach_records import BreachRecord, PublishedRecord
+from shared.breach_records import TYPE_NAMES, BreachRecord, PublishedRecord
 from shared.events import BreachEvent, CountedSpan, SourceSilence, instant, parse_instant, rfc3339
 
 SPANS_SHOWN: Final = 20  # of the explanation, in the longer text

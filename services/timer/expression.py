@@ -1,57 +1,17 @@
-"""Expressions in the Common Expression Language: conditions on an item that equality and lists cannot say.
-
-An expression sees `kind`, and the item's attributes as `item`. It reads no clock and nothing else, so it says the same
-of the same item for ever.
-"""
+"""Expressions in policies and exclusions: they see `kind`, and the item's attributes as `item`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
-from services.timer.expression_text import attributes_read, bound, guarded, negates, place_of
-
-if TYPE_CHECKING:
-    from cel import Program
-
-LENGTH: Final = 1_000  # of an expression; what is longer is a program, and nobody reads it
-_VARIABLES: Final = frozenset({"item", "kind"})
-_TYPES: Final = frozenset({"bool", "bytes", "double", "duration", "int", "list", "map", "string", "timestamp", "uint"})
-FUNCTIONS: Final = frozenset(
-    {
-        *("bytes", "contains", "double", "duration", "dyn", "endsWith", "int", "matches", "size", "startsWith"),
-        *("string", "timestamp", "type", "uint"),
-        *("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds"),
-        *("getMinutes", "getMonth", "getSeconds"),
-    }
-)
-# What the library raises while it evaluates: a number out of bounds, an attribute or a member that is not there, a
-# function that does not take what it is given, operands that do not fit, a text that cannot be read.
-_FAILURES: Final = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
-_SAMPLES: Final[tuple[Any, ...]] = ("2026-01-05T08:00:00Z", 1, 1.5, True, ["a"], {"a": 1})
-_TRIED: Final = 3  # attributes of which all combinations of SAMPLES are tried
-_SYNTAX: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+from shared.expression import Formula, check
 
 
 @dataclass(frozen=True)
-class Expression:
-    """A checked expression; equal to another one with the same text."""
-
-    text: str
-
-    @cached_property
-    def reads(self) -> frozenset[str] | None:
-        """The attributes that it reads; None when its text does not tell, so that it may read any."""
-        return attributes_read(self.text)
-
-    @property
-    def unguarded(self) -> frozenset[str]:
-        """The attributes whose absence a reader may take for a match: read under a negation, without a `has()`."""
-        return (self.reads or frozenset()) - guarded(self.text) if negates(self.text) else frozenset()
+class Expression(Formula):
+    """An expression about an item; equal to another one with the same text."""
 
     def holds(self, kind: str, attributes: Mapping[str, Any]) -> bool:
         """Whether an item matches; where it cannot be evaluated, the item does not."""
@@ -59,26 +19,7 @@ class Expression:
 
     def outcome(self, kind: str, attributes: Mapping[str, Any]) -> bool | str:
         """What it says of an item, or why it cannot be evaluated for it."""
-        try:
-            found = self.value(kind, attributes)
-        except _FAILURES as exc:
-            return _why(exc)
-        return found if isinstance(found, bool) else f"it gives {_shown(found)}, which is neither true nor false"
-
-    def value(self, kind: str, attributes: Mapping[str, Any]) -> Any:
-        """What it gives for an item.
-
-        Raises:
-            ArithmeticError, LookupError, RuntimeError, TypeError, ValueError: it cannot be evaluated for the item.
-        """
-        # Only what it is known to read, so that whoever remembers answers by these attributes remembers the right ones.
-        names = attributes.keys() if self.reads is None else self.reads & attributes.keys()
-        item = {name: attributes[name] for name in names if attributes[name] is not None}
-        return self._program.execute({"kind": kind, "item": item})
-
-    @cached_property
-    def _program(self) -> Program:
-        return _compiled(self.text)
+        return self.answer({"kind": kind}, attributes)
 
 
 def checked(text: object) -> Expression:
@@ -87,70 +28,4 @@ def checked(text: object) -> Expression:
     Raises:
         ValueError: *text* is no expression, names what does not exist, or never gives true or false.
     """
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"expected an expression like item.amount > 1000, got {text!r}")
-    if len(text) > LENGTH:
-        raise ValueError(f"expected an expression of at most {LENGTH} characters, got {len(text)}")
-    try:
-        program = _compiled(text)
-    except ValueError as exc:
-        raise ValueError(_syntax(str(exc))) from exc
-    _check_names(text, program)
-    expression = Expression(text)
-    _try_out(expression)
-    return expression
-
-
-def _compiled(text: str) -> Program:
-    # The library takes 0.2 s to import, by the command line that it brings along, and most policies have no expression.
-    from cel import compile as compiled  # noqa: PLC0415  # as said above
-
-    return compiled(text)
-
-
-def _syntax(message: str) -> str:
-    found = _SYNTAX.search(message)
-    if found is None:
-        return f"expected an expression, {message.splitlines()[0]}"
-    line, column, what = found.groups()
-    return f"line {line}, column {column} of the expression: {what.partition(' expecting')[0]}"
-
-
-def _check_names(text: str, program: Program) -> None:
-    for name in sorted(set(program.variables()) - _VARIABLES - _TYPES - bound(text)):
-        raise ValueError(f"{place_of(text, name)}: expected `kind`, or an attribute like `item.{name}`, got {name!r}")
-    named = {name for name in program.functions() if name.isidentifier() and not name.startswith("_")}
-    for name in sorted(named - FUNCTIONS):
-        known = ", ".join(sorted(FUNCTIONS))
-        raise ValueError(f"{place_of(text, name)}: expected a function that exists ({known}), got {name!r}")
-
-
-def _try_out(expression: Expression) -> None:
-    # The library knows no types of attributes, so that only trying tells whether true or false can come of it.
-    reads = sorted(expression.reads or ())
-    failures: list[str] = []
-    for values in ((), *(product(_SAMPLES, repeat=len(reads)) if len(reads) <= _TRIED else ())):
-        try:
-            found = expression.value("ticket", dict(zip(reads, values, strict=False)))
-        except _FAILURES as exc:
-            failures += [] if reads or expression.reads is None else [_why(exc)]
-        else:
-            if isinstance(found, bool):
-                return
-            failures.append(f"it gives {_shown(found)}")
-    if failures:
-        raise ValueError(f"expected what can be true or false, but {failures[0]}")
-
-
-def _shown(value: Any) -> str:
-    return f"{value!r:.60}"
-
-
-def _why(failure: Exception) -> str:
-    if isinstance(failure, KeyError):
-        return f"the item has no {failure.args[0]!r}"
-    if isinstance(failure, TypeError):
-        return "the operands of some operation do not fit each other"
-    if isinstance(failure, RuntimeError):
-        return "some function does not take what it is given"
-    return str(failure).splitlines()[0]
+    return Expression(check(text, {"kind": "ticket"}))

@@ -11,9 +11,10 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from services.timer.calendar_file import one_or_list, parse_date
 from services.timer.conditions import Conditions, texts
-from services.timer.expression import LENGTH, Expression, checked
+from services.timer.expression import Expression, checked
 from services.timer.policy import WarnAt
 from shared.events import SECOND, Instant, Span, parse_instant
+from shared.expression import LENGTH
 
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION: Final = "(?=[0-9])" + "".join(f"(?:([0-9]{{1,7}}){unit})?" for unit in _UNITS)

@@ -12,6 +12,7 @@ import pytest
 
 from services.notifier.delivery import Channel, ChannelName, Delivery, Notice, Outcome
 from services.notifier.handlers import Courier, Grave, Inbox, Surroundings, Switchboard
+from services.notifier.matching import Conditions
 from services.notifier.receivers import Console, Receiver
 from services.notifier.retry import Finished
 from services.notifier.routing import Route, Routes
@@ -24,7 +25,9 @@ from shared.kafka.connection import Outgoing
 from shared.metrics import Metrics
 from tests.factories import DUE, breach, breach_record, delivery
 
-ROUTES = Routes("notify.yaml", {"team": Receiver(console=Console())}, (Route("default", {}, ("team",)),), {"team": 1})
+ROUTES = Routes(
+    "notify.yaml", {"team": Receiver(console=Console())}, (Route("default", Conditions(), ("team",)),), {"team": 1}
+)
 
 
 @dataclass

@@ -22,9 +22,9 @@ from services.notifier import routes_file
 from services.notifier.api import router as notifier_router
 from services.notifier.endpoints.mail import Email, Smtp
 from services.notifier.endpoints.webhook import Webhook
+from services.notifier.matching import FIELDS
 from services.notifier.receivers import Receiver
 from services.notifier.retry import SCHEDULE
-from services.notifier.routing import FIELDS
 from services.timer import policy_file
 from services.timer.api import router as timer_router
 from services.timer.calendars import load_calendars
@@ -166,7 +166,7 @@ def test_every_option_of_a_policy_file_is_documented_and_no_other(heading: str, 
 
 
 def test_every_option_of_the_routes_file_is_documented_and_no_other() -> None:
-    assert set(first_column(NOTIFICATIONS, "Routes")) == options(routes_file.json_schema(), "_Route")
+    assert set(first_column(NOTIFICATIONS, "Routes")) == options(routes_file.json_schema(), "RouteModel")
     rows = [line.split("|")[1:3] for line in NOTIFICATIONS.read_text().splitlines() if line.startswith("| `")]
     listed = {(channel.strip(" `"), option.strip(" `")) for channel, option in rows}
     channels = {name for name in Receiver.model_fields if name != "concurrency"}
@@ -221,10 +221,11 @@ def test_the_sources_in_the_docs_are_accepted() -> None:
 
 
 def test_the_routes_in_the_docs_are_accepted() -> None:
-    (text,) = examples(NOTIFICATIONS, "yaml", "routes")
-    routes = routes_file.parse(text, "notifications.md")
-    assert routes_file.findings(routes) == []
-    assert {name for route in routes.routes for name in route.match if "." not in name} <= FIELDS | {"type"}
+    for text in examples(NOTIFICATIONS, "yaml", "routes"):
+        routes = routes_file.parse(text, "notifications.md")
+        assert routes_file.findings(routes) == []
+        asked = {name for route in routes.each() for name in (*route.takes.match, *route.takes.patterns)}
+        assert {name for name in asked if "." not in name} <= FIELDS | {"type", "customer"}
 
 
 def test_the_events_in_the_docs_are_read() -> None:

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.timer.event_lint import coverage
-from services.timer.expression import FUNCTIONS, LENGTH, Expression, checked
-from services.timer.expression_text import attributes_read, bound
+from services.timer.expression import Expression, checked
 from services.timer.policy_choice import Question, verdicts
 from services.timer.policy_file import load
 from services.timer.policy_lint import findings
 from services.timer.recording import recording
 from shared.errors import BadDocument
+from shared.expression import FUNCTIONS, LENGTH
+from shared.expression_text import attributes_read, bound
 from tests.histories import CALENDARS, MONDAY, clocks, event, history, policies, rulebook
 
 ITEM: dict[str, Any] = {"amount": 5, "vip": True, "tags": ["a", "b"], "customer": "acme", "gone": None}

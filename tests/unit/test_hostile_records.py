@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from services.ingest.handlers import Ingest
 from services.ingest.normalize import Origin, Unusable, normalize
 from services.notifier import message
+from services.notifier.matching import Conditions, Pattern
 from services.notifier.receivers import Console, Receiver
 from services.notifier.routing import Route, Routes, route
 from shared.breach_records import decode_published
@@ -23,6 +24,7 @@ from shared.deadletters import dead_letter
 from shared.dlq_limit import DlqLimit, DlqMeter
 from shared.errors import MESSAGE_CHARACTERS, BadRecord
 from shared.events import SECOND, Event, Headers, Topics, parse_instant
+from shared.expression import Formula
 from shared.hostile import MAX_DEPTH
 from shared.kafka.connection import MAX_RECORD_BYTES
 from shared.metrics import Metrics
@@ -39,11 +41,19 @@ SOUND = (
     b'{"specversion":"1.0","id":"e","source":"/s","type":"ticket.created","subject":"1","time":"2026-01-05T08:00:00Z"'
 )
 RECOUNT = SOUND.replace(b"ticket.created", b"ticket.recounted")
-MATCH = {name: frozenset({"1", "null"}) for name in ("due_at", "policy", "priority", "tags", "cycle")}
+MATCHED = ("due_at", "policy", "priority", "tags", "cycle")
+MATCH = {name: frozenset({"1", "null"}) for name in MATCHED}
+PATTERNS = {name: Pattern("(a|b)*c?") for name in MATCHED}
+WHEN = Formula("item.priority > 1 || tenant.startsWith('a') || item.tags.exists(tag, tag == policy) || elapsed_s > 3.0")
 ROUTES = Routes(
     "notify.yaml",
     {"team": Receiver(console=Console()), "all": Receiver(console=Console())},
-    (Route("some", MATCH, ("team",), goes_on=True), Route("rest", {}, ("team", "all"))),
+    (
+        Route("some", Conditions(MATCH), ("team",), goes_on=True),
+        Route("like", Conditions(patterns=PATTERNS), ("team",), goes_on=True),
+        Route("said", Conditions(when=WHEN), ("team",), goes_on=True),
+        Route("rest", Conditions(), ("team", "all")),
+    ),
     {},
 )
 BINARY = [

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from services.notifier import routes_file
+from services.notifier.matching import Conditions
 from services.notifier.routing import Route
 from shared.errors import BadDocument
 
@@ -52,8 +53,8 @@ def test_a_whole_file_is_read() -> None:
         "vip": frozenset({"true"}),
     }
     assert routes.routes == (
-        Route("urgent", wanted, ("on-call", "leads"), goes_on=True, line=13),
-        Route("default", {}, ("terminal",), line=17),
+        Route("urgent", Conditions(wanted), ("on-call", "leads"), goes_on=True, line=13),
+        Route("default", Conditions(), ("terminal",), line=17),
     )
     assert [receiver.channel for receiver in routes.receivers.values()] == ["console", "webhook", "email"]
     webhook = routes.receivers["on-call"].webhook
@@ -87,6 +88,50 @@ def test_a_whole_file_is_read() -> None:
         (CONSOLE + "routes: [{match: {kind: mail}, receivers: []}]", "kind: expected call, chat, ticket, got mail"),
         (CONSOLE + "routes: [{match: {group: []}, receivers: []}]", "expected at least one value"),
         (CONSOLE + "routes: [{match: {group: {a: b}}, receivers: []}]", "expected a value or a list of values"),
+        # nobody is named, here or around it
+        (
+            CONSOLE + "routes: [{name: a, match: {kind: call}}, {receivers: []}]",
+            "receivers: is required, here",
+        ),
+        # the same mistakes in a route within another
+        (
+            CONSOLE + "routes:\n- receivers: [terminal]\n  routes:\n  - {match: {kind: call}, receivers: [pager]}",
+            "notify.yaml:5: routes[0].routes[0].receivers[0]: expected one of the receivers terminal, got 'pager'",
+        ),
+        (
+            CONSOLE + "routes: [{receivers: [], routes: [{name: a, when: 'true'}, {name: a, when: 'false'}]}]",
+            "routes[0].routes[1].name: another route is named 'default/a'",
+        ),
+        (CONSOLE + "routes: [{receivers: [], routes: [{math: {}}]}]", "routes[0].routes[0].math: is not known here"),
+        # patterns
+        (
+            CONSOLE + "routes: [{regex: {policy: '('}, receivers: []}]",
+            "regex.policy: expected a regular expr",
+        ),
+        (
+            CONSOLE + "routes: [{regex: {policy: '(?=a)'}, receivers: []}]",
+            "in the syntax of RE2: invalid",
+        ),
+        (
+            CONSOLE + "routes: [{regex: {policy: [a]}, receivers: []}]",
+            "expected a regular expression like",
+        ),
+        (
+            CONSOLE + f"routes: [{{regex: {{policy: {'a' * 501}}}, receivers: []}}]",
+            "at most 500 characters, got 501",
+        ),
+        (CONSOLE + "routes: [{regex: {policy: 'a{1000}{1000}'}, receivers: []}]", "in the syntax of RE2"),
+        # expressions
+        (
+            CONSOLE + "routes: [{when: 'item.a ==', receivers: []}]",
+            "when: line 1, column 10 of the expr",
+        ),
+        (
+            CONSOLE + "routes: [{when: 'amount > 3', receivers: []}]",
+            "expected a field, or an attribute",
+        ),
+        (CONSOLE + "routes: [{when: 'severity > 3', receivers: []}]", "some operation do not fit each"),
+        (CONSOLE + "routes: [{when: 'elapsed_s + target_s', receivers: []}]", "but it gives 28800.0"),
         # a receiver has one channel
         ("receivers: {a: {}}\nroutes: [{receivers: [a]}]", "expected exactly one of console, webhook, email"),
         # webhooks
@@ -113,7 +158,7 @@ def test_a_mistake_is_named_with_its_line_and_field(text: str, expected: str) ->
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    text = CONSOLE + "routes:\n  - {match: {type: broken}, receivers: [terminal]}\n  - {reciever: [terminal]}\n"
+    text = CONSOLE + "routes:\n  - {match: {type: broken}, receivers: [terminal]}\n  - {reciever: [], when: a ==}\n"
     assert len(problems(text)) == 3
 
 
@@ -133,6 +178,24 @@ def test_a_secret_is_never_repeated_in_a_problem() -> None:
             CONSOLE + "routes:\n- {match: {kind: [call, chat]}, receivers: [], name: x}\n"
             "- {match: {kind: call, severity: low}, receivers: [terminal]}\n- {receivers: [terminal], name: y}",
             "notify.yaml:4: routes[1]: never reached: route x takes all of it before",
+        ),
+        # one within a route that is never reached itself, or that another before its route takes all of
+        (
+            CONSOLE + "routes:\n- {name: low, match: {severity: low}, receivers: []}\n- name: rest\n"
+            "  receivers: [terminal]\n  routes:\n  - {name: a, match: {severity: low, kind: call}}",
+            "notify.yaml:7: routes[1].routes[0]: never reached: route low takes all of it before",
+        ),
+        # one that asks for what the routes around it exclude
+        (
+            CONSOLE + "routes:\n- {name: x, match: {kind: [call, chat]}, receivers: [terminal], routes: [{match: "
+            "{kind: ticket}}]}\n- {receivers: []}",
+            "routes[0].routes[0]: never reached: what the routes around it take never has this kind",
+        ),
+        # a pattern takes all that is listed after it
+        (
+            CONSOLE + "routes:\n- {name: x, regex: {policy: 'acme-.*'}, receivers: [terminal]}\n"
+            "- {match: {policy: [acme-gold, acme-silver]}, receivers: []}\n- {receivers: [], name: y}",
+            "routes[1]: never reached: route x takes all of it before",
         ),
         # alerts in the clear
         (WEBHOOK % "url: 'http://example.com', secret_env: A", "use an https URL"),
@@ -154,6 +217,52 @@ def test_a_webhook_on_this_machine_may_be_plain_http() -> None:
 def test_a_route_that_continues_hides_no_later_one() -> None:
     text = CONSOLE + "routes: [{match: {kind: call}, receivers: [], continue: true}, {receivers: [terminal]}]"
     assert routes_file.findings(routes_file.parse(text, "notify.yaml")) == []
+
+
+def test_a_route_that_is_reached_is_no_finding() -> None:
+    text = (
+        CONSOLE
+        + """
+routes:
+- name: calls
+  match: {kind: call}
+  receivers: [terminal]
+  routes:
+  - {name: vip, match: {tags: vip}, routes: [{name: billing, match: {tags: billing}}]}
+  - {name: late, when: elapsed_s > 2.0 * target_s, continue: true}
+  - {name: later, when: elapsed_s > 3.0 * target_s}
+- {name: vip, match: {tags: vip}, receivers: [terminal]}
+- {receivers: []}
+"""
+    )
+    assert routes_file.findings(routes_file.parse(text, "notify.yaml")) == []
+
+
+def test_a_route_within_another_has_its_settings_where_it_gives_none_of_its_own() -> None:
+    text = (
+        CONSOLE
+        + """
+routes:
+- name: acme
+  match: {customer: acme}
+  receivers: [terminal]
+  routes:
+  - {name: low, match: {severity: low}, receivers: []}
+  - match: {kind: call}
+    routes: [{when: cycle > 1}]
+- {receivers: []}
+"""
+    )
+    acme = Conditions({"customer": frozenset({"acme"})})
+    calls = Conditions({"kind": frozenset({"call"})})
+    found = {each.name: (each.receivers, each.around) for each in routes_file.parse(text, "notify.yaml").each()}
+    assert found == {
+        "acme": (("terminal",), ()),
+        "acme/low": ((), (acme,)),
+        "acme/number 2": (("terminal",), (acme,)),
+        "acme/number 2/number 1": (("terminal",), (acme, calls)),
+        "default": ((), ()),
+    }
 
 
 def test_the_sample_file_is_as_it_should_be() -> None:

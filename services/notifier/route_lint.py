@@ -1,0 +1,76 @@
+"""What `notify.yaml` allows and is hardly meant: routes never reached, receivers never used, secrets shown. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from services.notifier.endpoints.webhook import Webhook
+from services.notifier.matching import covers, exclude
+from services.notifier.routing import Route, Routes
+from shared.documents import Path, dotted
+from shared.errors import Problem
+
+
+def unused(routes: Routes) -> Iterator[Problem]:
+    """Receivers that nobody would ever hear of."""
+    used = {name for each in routes.each() for name in each.receivers}
+    for name, line in routes.lines.items():
+        if name not in used:
+            yield Problem(routes.file, line, f"receivers.{name}", "no route names this receiver")
+
+
+def unreachable(routes: Routes) -> Iterator[Problem]:
+    """Routes that nothing comes to: others take all of it before, or those around them never let it through."""
+    for place, each, before in _placed(routes.routes, (), ()):
+        hiding = next((one for one in before if not one.goes_on and covers(one.takes, each.conditions)), None)
+        at_odds = exclude(each.conditions)
+        if at_odds is not None:
+            said = f"never reached: what the routes around it take never has this {at_odds}"
+        elif hiding is not None:
+            said = f"never reached: route {hiding.name} takes all of it before"
+        else:
+            continue
+        yield Problem(routes.file, each.line, dotted(place), said)
+
+
+def _placed(
+    routes: Sequence[Route], around: Path, before: tuple[Route, ...]
+) -> Iterator[tuple[Path, Route, tuple[Route, ...]]]:
+    # Each with the routes that are tried before it: those in front of it, and in front of the routes around it.
+    for at, each in enumerate(routes):
+        place: Path = (*around, "routes", at)
+        earlier = (*before, *routes[:at])
+        yield place, each, earlier
+        yield from _placed(each.routes, place, earlier)
+
+
+def exposed(routes: Routes) -> Iterator[Problem]:
+    """Secrets that stand in the file, and what crosses the network in the clear."""
+    for name, receiver in routes.receivers.items():
+        place = f"receivers.{name}.{receiver.channel}"
+        line = routes.lines[name]
+        if receiver.webhook is not None:
+            yield from (Problem(routes.file, line, place, text) for text in _exposed_by(receiver.webhook))
+        if receiver.email is not None:
+            smtp = receiver.email.smtp
+            if smtp.username and not (smtp.starttls or smtp.tls):
+                yield Problem(
+                    routes.file, line, place, "the password crosses the network in the clear: use starttls or tls"
+                )
+
+
+def _exposed_by(webhook: Webhook) -> Iterator[str]:
+    parts = urlsplit(webhook.url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        yield "alerts cross the network in the clear: use an https URL"
+    if webhook.secret is not None:
+        yield "the secret stands in the file: use secret_env or secret_file"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

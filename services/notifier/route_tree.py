@@ -1,0 +1,95 @@
+"""The routes of `notify.yaml` as a tree: each with its whole name and the settings that it inherits. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from services.notifier.matching import Conditions
+from services.notifier.route_model import RouteModel
+from services.notifier.routing import Route
+from shared.documents import Document, Path, dotted
+from shared.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A route of the file in its place."""
+
+    place: Path
+    name: str
+    model: RouteModel  # with what it inherits
+    around: tuple[Conditions, ...]
+    within: tuple[Planted, ...]
+
+
+def planted(given: Sequence[RouteModel]) -> tuple[Planted, ...]:
+    """The routes that stand in the file outside all others, with those within them."""
+    return tuple(_planted(model, ("routes", at), None) for at, model in enumerate(given))
+
+
+def grown(document: Document, tree: Sequence[Planted]) -> tuple[Route, ...]:
+    """The routes as they are tried."""
+    return tuple(_route(document, each) for each in tree)
+
+
+def problems(document: Document, tree: Sequence[Planted], receivers: Collection[str]) -> Iterator[Problem]:
+    """What a schema cannot say: names that stand twice, receivers that do not exist, and nobody for what is left."""
+    names: set[str] = set()
+    for each in _all(tree):
+        if each.name in names:
+            said = f"another route is named {each.name!r}; names tell deliveries apart"
+            yield document.problem((*each.place, "name"), said)
+        names.add(each.name)
+        yield from _unheard(document, each, receivers)
+    if not any(not each.model.conditions and not each.model.goes_on for each in tree):
+        yield document.problem(
+            ("routes",),
+            "expected a last route without match, which takes everything else (receivers: [] alerts nobody)",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    name: str
+    model: RouteModel
+    conditions: tuple[Conditions, ...]
+
+
+def _planted(given: RouteModel, place: Path, around: _Around | None) -> Planted:
+    own = given.name or (f"number {int(place[-1]) + 1}" if given.conditions else "default")
+    name = own if around is None else f"{around.name}/{own}"
+    model = given.within(None if around is None else around.model)
+    outside = () if around is None else around.conditions
+    here = _Around(name, model, (*outside, given.conditions))
+    within = tuple(_planted(each, (*place, "routes", at), here) for at, each in enumerate(given.routes))
+    return Planted(place, name, model, outside, within)
+
+
+def _route(document: Document, each: Planted) -> Route:
+    return Route(
+        name=each.name,
+        takes=each.model.conditions,
+        receivers=each.model.receivers or (),
+        goes_on=each.model.goes_on,
+        line=document.line(each.place),
+        routes=grown(document, each.within),
+        around=each.around,
+    )
+
+
+def _all(tree: Sequence[Planted]) -> Iterator[Planted]:
+    for each in tree:
+        yield each
+        yield from _all(each.within)
+
+
+def _unheard(document: Document, each: Planted, receivers: Collection[str]) -> Iterator[Problem]:
+    if each.model.receivers is None:
+        said = "is required, here or in a route around it ([] alerts nobody)"
+        yield Problem(document.file, document.line(each.place), dotted((*each.place, "receivers")), said)
+    for at, receiver in enumerate(each.model.receivers or ()):
+        place: Path = (*each.place, "receivers", at)
+        if receiver not in receivers and place in document.lines:  # else it is the mistake of a route around it
+            known = ", ".join(receivers)
+            yield document.problem(place, f"expected one of the receivers {known}, got {receiver!r}")
