@@ -29,6 +29,7 @@ COMMANDS: Final = {  # name, which is the module's name too (with _ for -) -> wh
     "doctor": "Look at everything that Plazo depends on; each is ok, or it says what to do.",
     "lint": "Check policy files and routes, and find what in them cannot be meant.",
     "routes": "Try the routes of a notify.yaml: who would hear of a breach, when and why.",
+    "templates": "Show what each message says, in any language, with your own templates or without.",
     "metrics": "Show the built-in metrics, in the language in which policy files add others.",
     "hours": "Ask a calendar: add business time, measure it, find the next opening.",
     "backtest": "Run recorded events through policies: what each clock would have done.",

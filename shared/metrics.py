@@ -99,6 +99,9 @@ class Metrics:
         self.attempt_duration = self._histogram(
             "sla_notification_attempt_duration_seconds", "How long an attempt took.", "channel"
         )
+        self.template_faults = self._counter(
+            "sla_notification_template_faults", "Messages sent in the built-in form because a template failed.", "kind"
+        )
         self.deliveries_pending = self._gauge("sla_notification_pending", "Deliveries that are not done yet.")
 
     def _of_every_service(self) -> None:

@@ -13,6 +13,8 @@ import typer
 from services.cli.files import read_events, read_text, read_texts
 from services.cli.statuses import StatusesOption, status_table
 from services.notifier import routes_file
+from services.notifier.templates import template_lint
+from services.notifier.templates.folder import shelf
 from services.timer.event_lint import coverage
 from services.timer.example import Example
 from services.timer.finding import Finding
@@ -73,7 +75,9 @@ def lint(
 
 
 def _route_findings(path: Path) -> list[_Located]:
-    return [_Located(problem) for problem in routes_file.findings(routes_file.parse(read_text(path), str(path)))]
+    checked = routes_file.parse(read_text(path), str(path))
+    found = [*routes_file.findings(checked), *template_lint.findings(shelf(checked.templates))]
+    return [_Located(problem) for problem in found]
 
 
 def _policy_findings(path: Path, events: Path | None, statuses: Path | None) -> list[_Located]:

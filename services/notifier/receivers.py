@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from typing import Annotated, Final, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from services.notifier.delivery import ChannelName
 from services.notifier.endpoints.mail import Email
 from services.notifier.endpoints.values import Strict
 from services.notifier.endpoints.webhook import Webhook
+from services.notifier.reader import FALLBACK, Reader, locale_of, zone_of
 
 CHANNELS: Final[tuple[ChannelName, ...]] = get_args(ChannelName)
+
+
+def _language(value: str) -> str:
+    locale_of(value)
+    return value
+
+
+def _zone(value: str) -> str:
+    zone_of(value)
+    return value
 
 
 class Console(Strict):
@@ -19,12 +30,14 @@ class Console(Strict):
 
 
 class Receiver(Strict):
-    """One channel, and how many attempts it may have under way at once."""
+    """One channel, how many attempts it may have under way at once, and who reads what it is sent."""
 
     console: Console | None = None
     webhook: Webhook | None = None
     email: Email | None = None
     concurrency: int | None = Field(None, ge=1, le=64)
+    language: Annotated[str, AfterValidator(_language)] = FALLBACK
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
 
     @model_validator(mode="after")
     def _one_channel(self) -> Receiver:
@@ -36,6 +49,11 @@ class Receiver(Strict):
     def channel(self) -> ChannelName:
         """The kind of its channel."""
         return next(name for name in CHANNELS if getattr(self, name) is not None)
+
+    @property
+    def reader(self) -> Reader:
+        """Who reads its messages."""
+        return Reader(self.language, self.zone)
 
     @property
     def endpoint(self) -> Strict:

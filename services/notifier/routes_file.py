@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -19,6 +20,7 @@ from shared.errors import BadDocument, Problem
 class _File(Strict):
     receivers: dict[str, Receiver] = Field(min_length=1)
     routes: tuple[RouteModel, ...]
+    templates: str | None = Field(None, min_length=1)
 
 
 def parse(text: str, file: str) -> Routes:
@@ -34,7 +36,9 @@ def parse(text: str, file: str) -> Routes:
     if problems:
         raise BadDocument(problems)
     lines = {name: document.line(("receivers", name)) for name in checked.receivers}
-    return Routes(file, checked.receivers, route_tree.grown(document, tree), lines)
+    # Beside the file that names it, wherever the process was started.
+    templates = None if checked.templates is None else Path(file).parent / checked.templates
+    return Routes(file, checked.receivers, route_tree.grown(document, tree), lines, templates)
 
 
 def json_schema() -> dict[str, Any]:

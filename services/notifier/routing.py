@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.notifier.delivery import Notice
 from services.notifier.matching import Conditions
@@ -37,6 +38,7 @@ class Routes:
     receivers: Mapping[str, Receiver]
     routes: tuple[Route, ...]
     lines: Mapping[str, int]  # receiver -> its line in the file
+    templates: Path | None = None  # the folder of the installation's own
 
     def each(self) -> Iterator[Route]:
         """Every route of the tree, in the order of the file."""

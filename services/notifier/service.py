@@ -18,9 +18,14 @@ from services.notifier.handlers import Courier, Grave, Inbox, OnDelivered, Surro
 from services.notifier.retry import SCHEDULE
 from services.notifier.settings import Settings
 from services.notifier.store import Store
+from services.notifier.templates import template_lint
+from services.notifier.templates.folder import shelf as read_shelf
+from services.notifier.templates.library import Library
+from services.notifier.templates.view import TemplateKind
+from services.notifier.templates.writer import TemplateWriter
 from shared.db import Database
 from shared.dlq_limit import DlqMeter
-from shared.errors import PlazoError, Refused, Unavailable
+from shared.errors import BadDocument, PlazoError, Refused, Unavailable
 from shared.events import SECOND, Span
 from shared.kafka.connection import Outgoing
 from shared.kafka.loop import Subscription, consume
@@ -142,10 +147,23 @@ class NotifierService:
         routes = routes_file.parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
         for finding in routes_file.findings(routes):
             log.warning("routes", finding=str(finding))
-        world = self._world
-        tls = guard.trusting(self._settings.notifier_ca_file)
-        outside = Outside(world.environment, self._client, tls, world.write, world.version)
+        shelf = read_shelf(routes.templates)
+        for fault in template_lint.findings(shelf):
+            log.error("a template is wrong, so the built-in form is sent in its place", finding=str(fault))
+        world, library = self._world, Library(shelf)
+        outside = Outside(
+            world.environment,
+            self._client,
+            guard.trusting(self._settings.notifier_ca_file),
+            world.write,
+            world.version,
+            writer_of=lambda receiver: TemplateWriter(library, receiver.reader, self._template_failed),
+        )
         return Switchboard(routes, open_channels(routes, outside))
+
+    def _template_failed(self, kind: TemplateKind, fault: BadDocument) -> None:
+        self._metrics.template_faults.labels(kind=kind).inc()
+        log.error("a template failed, so the built-in form was sent in its place", kind=kind, fault=str(fault))
 
     async def _reload(self) -> None:
         fresh, board = self._read_routes(), self._loaded()

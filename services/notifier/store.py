@@ -230,4 +230,5 @@ def _delivery(row: Row[Any]) -> Delivery:
         created_at=instant(row.created_at),
         attempts=row.attempts,
         claim=row.claim,
+        step=row.step,
     )
