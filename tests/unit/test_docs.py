@@ -23,8 +23,12 @@ from services.notifier.api import router as notifier_router
 from services.notifier.endpoints.mail import Email, Smtp
 from services.notifier.endpoints.webhook import Webhook
 from services.notifier.matching import FIELDS
+from services.notifier.reader import Reader
 from services.notifier.receivers import Receiver
 from services.notifier.retry import SCHEDULE
+from services.notifier.templates.bounded import LONGEST_RANGE, OF_ANYTHING, OF_TEXTS, SOURCE_CHARACTERS, UNITS
+from services.notifier.templates.library import OWN_FILTERS, PARTS
+from services.notifier.templates.view import KINDS, NAMES
 from services.timer import policy_file
 from services.timer.api import router as timer_router
 from services.timer.calendars import load_calendars
@@ -46,9 +50,10 @@ from tests.documentation import DOCS, PAGES, ROOT, TABLES, examples, first_colum
 EVENTS: Final = DOCS / "events.md"
 POLICIES: Final = DOCS / "policies.md"
 NOTIFICATIONS: Final = DOCS / "notifications.md"
+TEMPLATES: Final = DOCS / "templates.md"
 OPERATIONS: Final = DOCS / "operations.md"
 README: Final = ROOT / "README.md"
-PARTS: Final = "services|shared|deploy|tests|docs"
+FOLDERS: Final = "services|shared|deploy|tests|docs"
 BROKER: Final = {"KAFKA_BOOTSTRAP": "localhost:9092", "DATABASE_URL": "postgresql://plazo@localhost/plazo"}
 
 
@@ -108,7 +113,7 @@ def test_a_metric_that_is_named_exists() -> None:
 
 
 def test_a_variable_that_is_named_exists() -> None:
-    code = "\n".join(path.read_text() for part in PARTS.split("|") for path in (ROOT / part).rglob("*.py"))
+    code = "\n".join(path.read_text() for part in FOLDERS.split("|") for path in (ROOT / part).rglob("*.py"))
     kinds = (IngestSettings, TimerSettings, Sizes)
     settings = {name.upper() for kind in kinds for name in kind.model_fields}
     assigned = set(re.findall(r"\b([A-Z][A-Z_]{2,})=", text_of(PAGES)))
@@ -169,12 +174,28 @@ def test_every_option_of_the_routes_file_is_documented_and_no_other() -> None:
     assert set(first_column(NOTIFICATIONS, "Routes")) == options(routes_file.json_schema(), "RouteModel")
     rows = [line.split("|")[1:3] for line in NOTIFICATIONS.read_text().splitlines() if line.startswith("| `")]
     listed = {(channel.strip(" `"), option.strip(" `")) for channel, option in rows}
-    channels = {name for name in Receiver.model_fields if name != "concurrency"}
+    channels = {name for name in Receiver.model_fields if name not in ("concurrency", "language", "zone")}
     expected = {("console", "")}
     expected |= {("webhook", name) for name in Webhook.model_fields}
     expected |= {("email", field.alias or name) for name, field in Email.model_fields.items() if name != "smtp"}
     expected |= {("email", f"smtp.{name}") for name in Smtp.model_fields}
     assert {pair for pair in listed if pair[0] in channels} == expected
+
+
+def test_everything_that_a_template_can_use_is_documented_and_no_more() -> None:
+    given = {re.split(r"[.(]", name)[0] for name in first_column(TEMPLATES, "What templates are given")}
+    assert given == {*NAMES, *OWN_FILTERS}
+    text = TEMPLATES.read_text()
+    used = (*OF_TEXTS, *OF_ANYTHING, "join", "range", "namespace", *KINDS, *PARTS)
+    assert {name for name in used if f"`{name}`" not in text} == set()
+    assert {f"{number:,}" in text for number in (UNITS, SOURCE_CHARACTERS, LONGEST_RANGE)} == {True}
+
+
+def test_the_receiver_with_a_language_in_the_docs_is_accepted() -> None:
+    (text,) = examples(TEMPLATES, "yaml", "receiver")
+    routes = routes_file.parse(f"{text}routes: [{{receivers: [guardia]}}]\n", "docs/templates.md")
+    assert routes.receivers["guardia"].reader == Reader("es", "Europe/Madrid")
+    assert routes.templates == Path("docs/templates")
 
 
 def test_the_schedule_of_retries_is_documented() -> None:
@@ -273,9 +294,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_and_functions_that_are_named_exist(page: Path) -> None:
     text = page.read_text()
-    for name in re.findall(rf"`((?:{PARTS})/[\w./-]+)`", text):
+    for name in re.findall(rf"`((?:{FOLDERS})/[\w./-]+)`", text):
         assert (ROOT / name).exists(), name
-    for name in re.findall(rf"`((?:{PARTS})(?:\.\w+)+)`", text):
+    for name in re.findall(rf"`((?:{FOLDERS})(?:\.\w+)+)`", text):
         assert exists(name), name
 
 

@@ -28,6 +28,7 @@ Part = Literal["subject", "line", "text", "html", "chat"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 BUILT_IN: Final = "built-in/"
 SUFFIX: Final = ".j2"
+OWN_FILTERS: Final = ("time", "clock", "duration", "words", "pad")
 WIDEST: Final = 80  # of a column of a text
 ANY: Final = "any"  # the folder of what is the same in every language
 WORDS: Final = f"words{SUFFIX}"
@@ -110,13 +111,7 @@ class Library:
     def _environment(self, *, escapes: bool) -> BoundedEnvironment:
         return _Environment(
             self,
-            {
-                "time": self._time,
-                "clock": self._clock,
-                "duration": self._duration,
-                "words": _words,
-                "pad": _pad,
-            },
+            dict(zip(OWN_FILTERS, (self._time, self._clock, self._duration, _words, _pad), strict=True)),
             autoescape=escapes,
             loader=FunctionLoader(self._load),
             cache_size=-1,  # all of them, for as long as the library is in use
