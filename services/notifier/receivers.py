@@ -10,6 +10,8 @@ from services.notifier.delivery import ChannelName
 from services.notifier.endpoints.mail import Email
 from services.notifier.endpoints.values import Strict
 from services.notifier.endpoints.webhook import Webhook
+from services.notifier.pace import RateLimit
+from services.notifier.quiet_hours import QuietHours
 from services.notifier.reader import FALLBACK, Reader, locale_of, zone_of
 
 CHANNELS: Final[tuple[ChannelName, ...]] = get_args(ChannelName)
@@ -38,6 +40,8 @@ class Receiver(Strict):
     concurrency: int | None = Field(None, ge=1, le=64)
     language: Annotated[str, AfterValidator(_language)] = FALLBACK
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    quiet_hours: QuietHours | None = None
+    rate_limit: RateLimit | None = None
 
     @model_validator(mode="after")
     def _one_channel(self) -> Receiver:

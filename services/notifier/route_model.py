@@ -9,6 +9,7 @@ import re2
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, field_validator
 
 from services.notifier.endpoints.values import Strict
+from services.notifier.grouping import GroupingOptions
 from services.notifier.matching import NOTHING, PATTERN_CHARACTERS, Conditions, Match, Pattern
 from services.notifier.sample import FIELD_VALUES
 from shared.breach_records import TYPE_NAMES
@@ -97,7 +98,7 @@ class Asked(Strict):
         return Conditions(self.match, self.regex, self.when)
 
 
-class RouteModel(Asked):
+class RouteModel(Asked, GroupingOptions):
     """One route, and the routes within it, which have its settings where they give none of their own."""
 
     name: str | None = Field(None, min_length=1)

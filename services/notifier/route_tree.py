@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from services.notifier.grouping import Grouping, GroupingOptions
 from services.notifier.matching import Conditions
 from services.notifier.route_model import RouteModel
 from services.notifier.routing import Route
@@ -31,6 +32,12 @@ def planted(given: Sequence[RouteModel]) -> tuple[Planted, ...]:
 def grown(document: Document, tree: Sequence[Planted]) -> tuple[Route, ...]:
     """The routes as they are tried."""
     return tuple(_route(document, each) for each in tree)
+
+
+def groupings(tree: Sequence[Planted], defaults: GroupingOptions) -> dict[str, Grouping]:
+    """How each route groups that does, by its name."""
+    found = {each.name: each.model.grouping(defaults) for each in _all(tree)}
+    return {name: grouping for name, grouping in found.items() if grouping is not None}
 
 
 def problems(document: Document, tree: Sequence[Planted], receivers: Collection[str]) -> Iterator[Problem]:

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from services.notifier import route_tree
 from services.notifier.endpoints.values import Strict
+from services.notifier.grouping import GroupingOptions
+from services.notifier.inhibition_model import InhibitModel
 from services.notifier.receivers import Receiver
 from services.notifier.route_lint import exposed, unreachable, unused
 from services.notifier.route_model import RouteModel
@@ -21,6 +23,8 @@ class _File(Strict):
     receivers: dict[str, Receiver] = Field(min_length=1)
     routes: tuple[RouteModel, ...]
     templates: str | None = Field(None, min_length=1)
+    defaults: GroupingOptions = GroupingOptions()
+    inhibit: tuple[InhibitModel, ...] = ()
 
 
 def parse(text: str, file: str) -> Routes:
@@ -38,7 +42,11 @@ def parse(text: str, file: str) -> Routes:
     lines = {name: document.line(("receivers", name)) for name in checked.receivers}
     # Beside the file that names it, wherever the process was started.
     templates = None if checked.templates is None else Path(file).parent / checked.templates
-    return Routes(file, checked.receivers, route_tree.grown(document, tree), lines, templates)
+    return Routes(
+        *(file, checked.receivers, route_tree.grown(document, tree), lines, templates),
+        groupings=route_tree.groupings(tree, checked.defaults),
+        inhibit=tuple(each.rule(at) for at, each in enumerate(checked.inhibit)),
+    )
 
 
 def json_schema() -> dict[str, Any]:

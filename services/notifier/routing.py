@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.notifier.delivery import Notice
+from services.notifier.grouping import Grouping
+from services.notifier.inhibition import Rule
 from services.notifier.matching import Conditions
 from services.notifier.receivers import Receiver
 from shared.breach_records import PublishedRecord
@@ -39,6 +41,8 @@ class Routes:
     routes: tuple[Route, ...]
     lines: Mapping[str, int]  # receiver -> its line in the file
     templates: Path | None = None  # the folder of the installation's own
+    groupings: Mapping[str, Grouping] = field(default_factory=dict)  # by route; the others group nothing
+    inhibit: tuple[Rule, ...] = ()
 
     def each(self) -> Iterator[Route]:
         """Every route of the tree, in the order of the file."""

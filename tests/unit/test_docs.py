@@ -51,6 +51,7 @@ EVENTS: Final = DOCS / "events.md"
 POLICIES: Final = DOCS / "policies.md"
 NOTIFICATIONS: Final = DOCS / "notifications.md"
 TEMPLATES: Final = DOCS / "templates.md"
+HOLDING: Final = DOCS / "holding.md"
 OPERATIONS: Final = DOCS / "operations.md"
 README: Final = ROOT / "README.md"
 FOLDERS: Final = "services|shared|deploy|tests|docs"
@@ -242,7 +243,7 @@ def test_the_sources_in_the_docs_are_accepted() -> None:
 
 
 def test_the_routes_in_the_docs_are_accepted() -> None:
-    for text in examples(NOTIFICATIONS, "yaml", "routes"):
+    for text in [*examples(NOTIFICATIONS, "yaml", "routes"), *examples(HOLDING, "yaml", "routes")]:
         routes = routes_file.parse(text, "notifications.md")
         assert routes_file.findings(routes) == []
         asked = {name for route in routes.each() for name in (*route.takes.match, *route.takes.patterns)}

@@ -62,6 +62,32 @@ def test_a_whole_file_is_read() -> None:
     assert webhook.timeout == 2.5
 
 
+def test_a_file_says_what_waits_for_what() -> None:
+    text = """
+receivers:
+  team:
+    console: {}
+    quiet_hours: {zone: Europe/Madrid, open: {mon-fri: 08:00-20:00}}
+    rate_limit: 120/min
+defaults: {group_by: [customer], group_wait: 10s}
+inhibit: [{source: {match: {metric: resolution}}, target: {match: {type: warning}}, equal: [group]}]
+routes:
+  - receivers: [team]
+    routes:
+      - {name: calls, match: {kind: call}, group_by: ["..."]}
+      - {name: vip, match: {priority: high}, group_wait: 0s}
+"""
+    routes = routes_file.parse(text, "notify.yaml")
+    assert {name: (each.by, each.wait) for name, each in routes.groupings.items()} == {
+        "default": (("customer",), 10_000_000),
+        "default/vip": (("customer",), 0),
+    }
+    assert [(rule.name, rule.equal) for rule in routes.inhibit] == [("number 1", ("group",))]
+    pace = routes.receivers["team"].rate_limit
+    assert pace is not None
+    assert (pace.count, pace.per) == (120, 60_000_000)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -77,6 +103,19 @@ def test_a_whole_file_is_read() -> None:
         (CONSOLE + "routes: [{match: {kind: call}, receivers: [terminal]}]", "expected a last route without match"),
         (CONSOLE + "routes: [{receivers: [terminal], continue: true}]", "expected a last route without match"),
         (CONSOLE + "routes: []", "expected a last route without match"),
+        # what waits for what, misspelled
+        (
+            "receivers: {terminal: {console: {}, rate_limit: 5}}\nroutes: [{receivers: [terminal]}]",
+            "receivers.terminal.rate_limit: expected a number of messages in a time, like 120/min",
+        ),
+        (
+            CONSOLE + "defaults: {group_wait: soon}\nroutes: [{receivers: [terminal]}]",
+            "notify.yaml:2: defaults.group_wait: expected a length of time like 45s",
+        ),
+        (
+            CONSOLE + "inhibit: [{source: {}}]\nroutes: [{receivers: [terminal]}]",
+            "notify.yaml:2: inhibit[0].target: is required",
+        ),
         # two routes of one name could not be told apart
         (CONSOLE + "routes: [{receivers: [terminal]}, {receivers: []}]", "another route is named 'default'"),
         # closed sets of values
