@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import UUID, uuid5
 
 import msgspec
 
 from services.timer.clock import Clock, present
 from services.timer.facts import Fact
 from services.timer.item import ItemState, attributes_at
+from services.timer.names import name_in
 from services.timer.stretches import Stretch
 from shared.events import SECOND, BreachEvent, BreachType, CountedSpan, Instant, Severity, Span, rfc3339
 
 # The names under which ids are made; another one would make every id anew.
-_CLOCKS: Final = UUID("5d2f7c1e-8a34-5b0f-9c67-1e4a90d3b258")
-_EVENTS: Final = UUID("c7a94b60-2f1d-5e83-b3d8-64f05a7e921c")
+_CLOCKS: Final = "5d2f7c1e-8a34-5b0f-9c67-1e4a90d3b258"
+_EVENTS: Final = "c7a94b60-2f1d-5e83-b3d8-64f05a7e921c"
 _SEPARATOR: Final = "\0"  # occurs in no text that the system accepts, so no two identities run together
 
 
@@ -89,12 +89,12 @@ def clock_id(item_key: str, clock: Clock) -> str:
 
 def breach_id(clock_id: str, retractions: int) -> str:
     """The id of a clock's breach after so many retractions of its earlier ones."""
-    return str(uuid5(UUID(clock_id), str(retractions)))
+    return name_in(clock_id, str(retractions))
 
 
 def event_id(item_key: str, sequence: int) -> str:
     """The id of the CloudEvent that is an item's output of this number."""
-    return str(uuid5(_EVENTS, f"{item_key}{_SEPARATOR}{sequence}"))
+    return name_in(_EVENTS, f"{item_key}{_SEPARATOR}{sequence}")
 
 
 def broken(clock: Clock, fact: Fact) -> Broken:
@@ -187,7 +187,7 @@ def _span(stretch: Stretch, following: Stretch | None, fact: Fact) -> CountedSpa
 
 
 def _clock_id(item_key: str, name: str) -> str:
-    return str(uuid5(_CLOCKS, f"{item_key}{_SEPARATOR}{name}"))
+    return name_in(_CLOCKS, f"{item_key}{_SEPARATOR}{name}")
 
 
 def _shown(at: Instant | None) -> str | None:

@@ -111,7 +111,9 @@ def outputs(item_key: str, state: ItemState, ledger: Ledger, firing: Firing) -> 
     is nothing to publish.
     """
     evidence = max(firing.evidence_through, ledger.evidence_through)
-    occasion = Occasion(item_key, state, replace(firing, evidence_through=evidence))
+    if evidence != firing.evidence_through:
+        firing = replace(firing, evidence_through=evidence)
+    occasion = Occasion(item_key, state, firing)
     told = dict(ledger.clocks)
     found: list[Output] = []
     for name, breach in _fallen(state, ledger, evidence).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import pytest
 
 from services.timer import fold, ledger
 from services.timer.clock_record import clock_records
-from services.timer.feed import AT_REST, SLICE, UNDER_LOAD, Feed
+from services.timer.feed import AT_REST, SENT, SLICE, UNDER_LOAD, Feed
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow, Move, WriteSet
@@ -114,13 +115,26 @@ async def test_every_clock_of_a_changed_item_is_told_under_its_id(rows: Rows, se
     assert [record.key.decode() for record in sent.records] == [state.clock_id for state in states]
 
 
-async def test_records_are_made_some_at_a_time_so_that_no_deadline_waits_for_all_of_them(
-    rows: Rows, sent: Sent
-) -> None:
+async def test_others_have_their_turn_while_records_are_made_and_they_are_sent_together(rows: Rows, sent: Sent) -> None:
     feed = fed(rows, sent)
-    commit(feed, rows, *(row(f"default/ticket/{number}") for number in range(2 * SLICE + 1)))
+    commit(feed, rows, *(row(f"default/ticket/{number}") for number in range(3 * SLICE)))
+    turns = []
+
+    async def other() -> None:
+        while not sent.sizes:
+            turns.append("mine")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(feed.round(), other())
+    assert len(turns) >= 3
+    assert sent.sizes == [2 * 3 * SLICE]  # two clocks each
+
+
+async def test_a_request_does_not_grow_with_what_is_to_be_told(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, *(row(f"default/ticket/{number}") for number in range(2 * SENT + 1)))
     await feed.round()
-    assert sent.sizes == [2 * SLICE, 2 * SLICE, 2]  # two clocks each
+    assert sent.sizes == [2 * SENT, 2 * SENT, 2]
 
 
 async def test_an_item_that_changed_twice_is_told_once(rows: Rows, sent: Sent) -> None:
