@@ -127,7 +127,7 @@ def alert_id(record: PublishedRecord) -> UUID | None:
     """The id of the alert that *record* is about: one for all that happens to a clock. None of a silence."""
     if not isinstance(record, BreachRecord):
         return None
-    return placed(record.key, f"alert\n{record.data.clock_id}")
+    return placed(record.key, f"alert\n{record.key}\n{record.data.clock_id}")
 
 
 def placed(key: str, name: str) -> UUID:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from services.notifier.alerts.deciding import Decide, Decider
 from services.notifier.delivery import Attempt, Channel, Delivery, Notice, Outcome
 from services.notifier.retry import Finished, Verdict, judge
 from services.notifier.routing import Routes, route
@@ -43,8 +44,10 @@ OnDelivered = Callable[[Delivery, Outcome], None]
 class Store(Protocol):
     """Where breaches and deliveries are kept; every method may raise Unavailable."""
 
-    async def remember(self, notices: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant) -> int:
-        """Store what is new and its deliveries in one transaction; how many breaches were new."""
+    async def remember(
+        self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide
+    ) -> int:
+        """Store what is new, its alerts and its deliveries in one transaction; how many records were new."""
 
     async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
         """Take up what is due, up to *free* deliveries of each receiver."""
@@ -65,6 +68,7 @@ class Switchboard:
 
     routes: Routes
     channels: Mapping[str, Channel]
+    decider: Decider = field(default_factory=Decider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ class Inbox:
         # remembered by then do no harm when the batch is handled again: they are known by their ids.
         try:
             notices = [(each, route(self._board.routes, each)) for _, each in found]
-            return await self._store.remember(notices, now), []
+            return await self._store.remember(notices, now, self._board.decider.on_event), []
         except BadData as exc:
             if len(found) == 1:
                 record, _ = found[0]

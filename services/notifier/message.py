@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from services.notifier import silent_source
-from services.notifier.delivery import Delivery
+from services.notifier.delivery import Delivery, alert_id
 from services.notifier.wording import clock_time, full_time, one_line, table, words
 from shared.breach_records import TYPE_NAMES, BreachRecord, PublishedRecord
 from shared.events import BreachEvent, CountedSpan, SourceSilence, instant, parse_instant, rfc3339
@@ -71,10 +71,10 @@ def subject(record: PublishedRecord) -> str:
 
 
 def thread(record: PublishedRecord) -> list[str]:
-    """The names of the threads that it belongs to, the widest first: its clock and its breach, or its source."""
+    """The names of the threads that it belongs to, the widest first: its alert and its breach, or its source."""
     if not isinstance(record, BreachRecord):
         return [f"source-{uuid5(NAMESPACE_URL, record.key)}"]
-    names = [f"clock-{record.data.clock_id}", *([f"breach-{record.data.breach_id}"] if record.data.breach_id else [])]
+    names = [f"alert-{alert_id(record)}", *([f"breach-{record.data.breach_id}"] if record.data.breach_id else [])]
     # The timer's are UUIDs; what else somebody writes on the topic must not become another header.
     return [_NOT_OF_A_NAME.sub("", name) for name in names]
 

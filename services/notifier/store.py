@@ -7,10 +7,13 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import Row, delete, func, select, tuple_, update
 
-from services.notifier.delivery import UNFINISHED, Delivery, Notice, alert_id, bucket_in, bucket_of, delivery_id
+from services.notifier import alert_rows
+from services.notifier.alerts.deciding import Decide, Decider
+from services.notifier.alerts.standing import unpack
+from services.notifier.delivery import UNFINISHED, AlertView, Delivery, Notice, alert_id, bucket_in
+from services.notifier.new_rows import Decided, columns, received_row
 from services.notifier.retry import Finished
 from services.notifier.statements import (
     ATTEMPTS,
@@ -19,16 +22,15 @@ from services.notifier.statements import (
     DUE,
     EARLIEST,
     NEW_ATTEMPT,
-    NEW_DELIVERY,
     NEW_RECEIVED,
-    PENDING,
     RECEIVED,
 )
 from services.notifier.tables import delivery, received
-from shared.breach_records import BreachRecord, PublishedRecord, published_record
+from shared.breach_records import PublishedRecord, published_record
 from shared.db import Database
 from shared.events import Instant, Span, instant, moment
 
+DECIDE: Final[Decide] = Decider().on_event  # nothing is held
 PRUNED_AT_ONCE: Final = 5_000  # rows; a bigger statement would hold its locks for long
 _CHANGED: Final = ("bucket", "id", "claim", "state", "attempts", "next_attempt_at", "finished_at", "last_answer")
 
@@ -40,26 +42,33 @@ class Store:
         self._database = database
         self._instance = instance
 
-    async def remember(self, notices: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant) -> int:
-        """Store records and their deliveries in one transaction; how many records were new.
+    async def remember(
+        self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide = DECIDE
+    ) -> int:
+        """Store records, what becomes of their alerts, and their deliveries in one transaction; how many were new.
 
-        Of one that was received before nothing is stored, whatever the routes were then.
+        Of a record that was received before nothing is stored, whatever the routes were then.
+
+        Args:
+            decide: says what becomes of an alert and of the notices that were chosen.
 
         Raises:
             Unavailable, BadData, Refused: see `shared.db`.
         """
-        # In one order, so that two processes which read the same records after a rebalance never wait for each other.
-        by_id = {record.id: (record, some) for record, some in sorted(notices, key=lambda pair: pair[0].id)}
-        if not by_id:
+        if not found:
             return 0
-        rows = [_received(record, now) for record, _ in by_id.values()]
+        # In one order, so that two processes which read the same records after a rebalance never wait for each other.
+        by_id = {record.id: record for record, _ in sorted(found, key=lambda pair: pair[0].id)}
+        rows = [received_row(record, now) for record in by_id.values()]
         async with self._database.transaction("remember breaches") as connection:
-            fresh = (await connection.execute(RECEIVED, _columns(rows, *NEW_RECEIVED))).scalars().all()
-            deliveries = [
-                _new_delivery(record, notice, now) for id_ in fresh for record, some in (by_id[id_],) for notice in some
-            ]
-            if deliveries:
-                await connection.execute(PENDING, _columns(deliveries, *NEW_DELIVERY))
+            fresh = set((await connection.execute(RECEIVED, columns(rows, *NEW_RECEIVED))).scalars())
+            new = {record.id: (record, notices) for record, notices in found if record.id in fresh}
+            ids = {identity for record, _ in new.values() if (identity := alert_id(record)) is not None}
+            decided = Decided(await alert_rows.locked(connection, ids), now)
+            for record, notices in new.values():
+                decided.add(record, notices, decide)
+            await alert_rows.keep(connection, list(decided.changed.values()), now)
+            await alert_rows.add_deliveries(connection, decided.deliveries, decided.told_before, now)
         return len(fresh)
 
     async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
@@ -79,7 +88,9 @@ class Store:
             if not keys:
                 return []
             ours = {"lease": timedelta(microseconds=lease), "instance": self._instance}
-            claimed = [_delivery(row) for row in await connection.execute(CLAIM, _columns(keys, "bucket", "id") | ours)]
+            claimed = [
+                self._delivery(row) for row in await connection.execute(CLAIM, columns(keys, "bucket", "id") | ours)
+            ]
         return sorted(claimed, key=lambda each: (each.created_at, each.record.time))
 
     async def next_due(self, receivers: Collection[str]) -> Instant | None:
@@ -105,11 +116,12 @@ class Store:
         if not finished:
             return []
         async with self._database.transaction("record attempts") as connection:
-            ended = _columns([_changed(each) for each in finished], *_CHANGED)
+            ended = columns([_changed(each) for each in finished], *_CHANGED)
             kept = set((await connection.execute(CHANGE, ended)).scalars())
             made = [_attempt(each) for each in finished if each.delivery.id in kept]
             if made:
-                await connection.execute(ATTEMPTS, _columns(made, *NEW_ATTEMPT))
+                await connection.execute(ATTEMPTS, columns(made, *NEW_ATTEMPT))
+            await alert_rows.keep_handles(connection, finished)
         return [each.delivery.id for each in finished if each.delivery.id not in kept]
 
     async def release(self, deliveries: Iterable[Delivery]) -> None:
@@ -183,9 +195,28 @@ class Store:
         async with self._database.transaction("forget old deliveries") as connection:
             return (await connection.execute(delete(received).where(tuple_(*key).in_(old)))).rowcount
 
+    def _delivery(self, row: Row[Any]) -> Delivery:
+        fields = {"id": row.event_id, "type": row.type, "time": row.time, "data": row.data}
+        return Delivery(
+            id=row.id,
+            route=row.route,
+            receiver=row.receiver,
+            channel=row.channel,
+            reason=row.reason,
+            record=published_record(fields),
+            created_at=instant(row.created_at),
+            attempts=row.attempts,
+            claim=row.claim,
+            step=row.step,
+            alert=None if row.alert_state is None else _view(row),
+            handle=row.handle,
+            count=row.told_of,
+        )
 
-def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
-    return {f"all_{name}": list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+def _view(row: Row[Any]) -> AlertView:
+    alert = unpack(row.alert_state)
+    return AlertView(row.alert_id, alert.standing, alert.acknowledged_by)
 
 
 def _changed(finished: Finished) -> tuple[Any, ...]:
@@ -196,39 +227,8 @@ def _changed(finished: Finished) -> tuple[Any, ...]:
     return (*key, verdict.state, made.number, again, ended, made.outcome.answer)
 
 
-def _received(record: PublishedRecord, now: Instant) -> tuple[Any, ...]:
-    breach_id = record.data.breach_id if isinstance(record, BreachRecord) else None
-    data = msgspec.json.encode(record.data).decode()
-    return (bucket_of(record.key), record.id, record.type, record.time, record.key, breach_id, data, moment(now))
-
-
-def _new_delivery(record: PublishedRecord, notice: Notice, now: Instant) -> tuple[Any, ...]:
-    key = (bucket_of(record.key), delivery_id(record, notice), record.id, alert_id(record))
-    told = (notice.route, notice.receiver, notice.channel, notice.reason)
-    unfinished = notice.state in UNFINISHED
-    due = moment(now if notice.due is None else notice.due) if unfinished else None
-    ended = None if unfinished else moment(now)
-    return (*key, *told, notice.state, notice.why, notice.group, notice.step, 0, 0, due, moment(now), ended)
-
-
 def _attempt(finished: Finished) -> tuple[Any, ...]:
     held, made, outcome = finished.delivery, finished.attempt, finished.attempt.outcome
     took = timedelta(microseconds=made.duration)
     key = (bucket_in(held.id), held.id, made.number)
     return (*key, moment(made.started_at), took, outcome.result, outcome.status, outcome.answer)
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    fields = {"id": row.event_id, "type": row.type, "time": row.time, "data": row.data}
-    return Delivery(
-        id=row.id,
-        route=row.route,
-        receiver=row.receiver,
-        channel=row.channel,
-        reason=row.reason,
-        record=published_record(fields),
-        created_at=instant(row.created_at),
-        attempts=row.attempts,
-        claim=row.claim,
-        step=row.step,
-    )

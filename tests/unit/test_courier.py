@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from services.notifier.alerts.deciding import Decide
 from services.notifier.delivery import Channel, ChannelName, Delivery, Notice, Outcome
 from services.notifier.handlers import Courier, Grave, Inbox, Surroundings, Switchboard
 from services.notifier.matching import Conditions
@@ -41,10 +42,12 @@ class Shelf:
     remembered: list[Sequence[tuple[PublishedRecord, Sequence[Notice]]]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def remember(self, notices: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant) -> int:
+    async def remember(
+        self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide
+    ) -> int:
         self._answer()
-        self.remembered.append(notices)
-        return len(notices)
+        self.remembered.append(found)
+        return len(found)
 
     async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
         self._answer()
@@ -205,10 +208,12 @@ async def test_a_batch_that_is_handled_again_counts_once() -> None:
 
 async def test_a_record_that_the_database_refuses_is_a_dead_letter_and_the_others_are_remembered() -> None:
     class Picky(Shelf):
-        async def remember(self, notices: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant) -> int:
-            if any(record.id == "event-2" for record, _ in notices):
+        async def remember(
+            self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide
+        ) -> int:
+            if any(record.id == "event-2" for record, _ in found):
                 raise BadData("no such date")
-            return await super().remember(notices, now)
+            return await super().remember(found, now, decide)
 
     buried: list[Outgoing] = []
     shelf = Picky()

@@ -1,4 +1,4 @@
-"""Alerts as mails over SMTP, in one thread a clock and breach, or a source.
+"""Alerts as mails over SMTP, in one thread an alert, or a source.
 
 What an answer means:
 
@@ -93,7 +93,7 @@ class MailChannel:
 
 
 def compose(delivery: Delivery, settings: Email, letter: Letter, now: Instant) -> EmailMessage:
-    """The mail that says *letter*: the same Message-ID at every attempt, one thread for a clock or a source."""
+    """The mail that says *letter*: the same Message-ID at every attempt, one thread for an alert or a source."""
     domain = _domain(settings.sender)
     thread = [f"<{name}@{domain}>" for name in message.thread(delivery.record)]
     mail = EmailMessage(policy=SMTP)
