@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -64,6 +65,7 @@ def moment(at: Instant) -> datetime:
     return EPOCH + timedelta(0, at // SECOND, at % SECOND)
 
 
+@lru_cache(maxsize=8_192)  # a breach tells eight instants, of which two are new: 10 us of its 110
 def rfc3339(at: Instant) -> str:
     """The instant as text in UTC, with as many digits of the second as it has: `2026-01-05T08:00:00Z`."""
     # msgspec writes a datetime in 0.3 µs, where isoformat() and replacing the offset take 1.5.
