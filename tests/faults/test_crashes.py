@@ -33,6 +33,7 @@ async def crash_at(here: Site, **places: list[str]) -> dict[str, PlazoProcess]:
             group.create_task(here.traffic(items=150, over_s=8.0))
             for service in ("notifier", "timer", "ingest"):
                 group.create_task(live(stack, service))
+        await here.ready(*last.values())
         await here.calm()
         repeated = await here.metric(last["timer"], 'sla_timer_events_total{outcome="repeated"')
         print(f"{repeated:.0f} events folded again and dropped")
