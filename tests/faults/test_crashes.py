@@ -37,7 +37,8 @@ async def crash_at(here: Site, **places: list[str]) -> dict[str, PlazoProcess]:
         await here.calm()
         repeated = await here.metric(last["timer"], 'sla_timer_events_total{outcome="repeated"')
         print(f"{repeated:.0f} events folded again and dropped")
-        await here.agree()
+        # What a notifier was posting when it ended it posts again, with the same id: nobody knows what became of it.
+        await here.agree(alerts_again="notifier" in places)
     return last
 
 
