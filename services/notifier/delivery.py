@@ -11,7 +11,10 @@ from uuid import UUID, uuid5
 from shared.breach_records import BreachRecord, PublishedRecord
 from shared.events import Instant, Span
 
-ChannelName = Literal["console", "webhook", "email"]
+ChannelName = Literal[
+    "console", "webhook", "email", "slack", "teams", "mattermost", "telegram", "pagerduty", "opsgenie", "alertmanager",
+    "kafka", "apprise",
+]  # fmt: skip
 # pending: due at its time; held: not to be sent before its time, `why` says for what. The others are final. silenced:
 # by a silence; muted: inhibited or acknowledged; superseded: it is no longer so; digested: told within another.
 State = Literal["pending", "held", "delivered", "failed", "silenced", "muted", "superseded", "digested"]
@@ -85,6 +88,7 @@ class Outcome:
     status: int | None = None  # of HTTP or SMTP
     after: Span | None = None  # the wait that the receiver asked for
     handle: str | None = None  # what the channel needs to change the message later: a Slack `ts`, a Telegram message id
+    gone: bool = False  # it said of itself that it is no more: nothing else need be sent there
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from services.notifier import silent_source
 from services.notifier.delivery import Delivery, alert_id
 from services.notifier.wording import clock_time, full_time, one_line, table, words
 from shared.breach_records import TYPE_NAMES, BreachRecord, PublishedRecord
-from shared.events import BreachEvent, CountedSpan, SourceSilence, instant, parse_instant, rfc3339
+from shared.events import BreachEvent, CountedSpan, instant, parse_instant
 
 SPANS_SHOWN: Final = 20  # of the explanation, in the longer text
 ATTRIBUTES_SHOWN: Final = 20
@@ -25,19 +25,6 @@ _WORDS: Final = {
     "cancelled": "Cancelled",
     "retracted": "Retracted",
 }
-
-
-class Body(msgspec.Struct, frozen=True):
-    """What a webhook carries, as Standard Webhooks lays it out."""
-
-    type: str
-    timestamp: str  # when it happened, RFC 3339
-    data: BreachEvent | SourceSilence
-
-
-def body(record: PublishedRecord) -> bytes:
-    """The JSON of a webhook; the same bytes for every attempt."""
-    return msgspec.json.encode(Body(record.type, rfc3339(instant(record.time)), record.data))
 
 
 def headline(record: PublishedRecord) -> str:
@@ -101,7 +88,8 @@ def _breach_text(delivery: Delivery, breach: BreachRecord) -> str:
         ("Replaced by", event.replaced_by or ""),
     ]
     sections = [headline(breach), table(rows), _attributes(event), _explanation(event)]
-    sections.append(f"Sent by {one_line(delivery.reason)}. Breach {event.breach_id or '–'}, clock {event.clock_id}.")
+    ids = f"Breach {one_line(event.breach_id or '–')}, clock {one_line(event.clock_id)}."
+    sections.append(f"Sent by {one_line(delivery.reason)}. {ids}")
     return "\n\n".join(section for section in sections if section) + "\n"
 
 

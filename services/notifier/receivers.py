@@ -7,7 +7,10 @@ from typing import Annotated, Final, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from services.notifier.delivery import ChannelName
+from services.notifier.endpoints.chats import Mattermost, Slack, Teams, Telegram
 from services.notifier.endpoints.mail import Email
+from services.notifier.endpoints.others import Apprise, KafkaTopic
+from services.notifier.endpoints.paging import Alertmanager, Opsgenie, PagerDuty
 from services.notifier.endpoints.values import Strict
 from services.notifier.endpoints.webhook import Webhook
 from services.notifier.pace import RateLimit
@@ -37,6 +40,15 @@ class Receiver(Strict):
     console: Console | None = None
     webhook: Webhook | None = None
     email: Email | None = None
+    slack: Slack | None = None
+    teams: Teams | None = None
+    mattermost: Mattermost | None = None
+    telegram: Telegram | None = None
+    pagerduty: PagerDuty | None = None
+    opsgenie: Opsgenie | None = None
+    alertmanager: Alertmanager | None = None
+    kafka: KafkaTopic | None = None
+    apprise: Apprise | None = None
     concurrency: int | None = Field(None, ge=1, le=64)
     language: Annotated[str, AfterValidator(_language)] = FALLBACK
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"

@@ -1,12 +1,9 @@
-"""What `notify.yaml` allows and is hardly meant: routes never reached, receivers never used, secrets shown. PURE."""
+"""What `notify.yaml` allows and is hardly meant: routes never reached, receivers never used. PURE."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
-from services.notifier.endpoints.webhook import Webhook
 from services.notifier.matching import covers, exclude
 from services.notifier.routing import Route, Routes
 from shared.documents import Path, dotted
@@ -44,33 +41,3 @@ def _placed(
         earlier = (*before, *routes[:at])
         yield place, each, earlier
         yield from _placed(each.routes, place, earlier)
-
-
-def exposed(routes: Routes) -> Iterator[Problem]:
-    """Secrets that stand in the file, and what crosses the network in the clear."""
-    for name, receiver in routes.receivers.items():
-        place = f"receivers.{name}.{receiver.channel}"
-        line = routes.lines[name]
-        if receiver.webhook is not None:
-            yield from (Problem(routes.file, line, place, text) for text in _exposed_by(receiver.webhook))
-        if receiver.email is not None:
-            smtp = receiver.email.smtp
-            if smtp.username and not (smtp.starttls or smtp.tls):
-                yield Problem(
-                    routes.file, line, place, "the password crosses the network in the clear: use starttls or tls"
-                )
-
-
-def _exposed_by(webhook: Webhook) -> Iterator[str]:
-    parts = urlsplit(webhook.url)
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        yield "alerts cross the network in the clear: use an https URL"
-    if webhook.secret is not None:
-        yield "the secret stands in the file: use secret_env or secret_file"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -9,10 +9,11 @@ from pydantic import Field
 
 from services.notifier import route_tree
 from services.notifier.endpoints.values import Strict
+from services.notifier.exposure import exposed
 from services.notifier.grouping import GroupingOptions
 from services.notifier.inhibition_model import InhibitModel
 from services.notifier.receivers import Receiver
-from services.notifier.route_lint import exposed, unreachable, unused
+from services.notifier.route_lint import unreachable, unused
 from services.notifier.route_model import RouteModel
 from services.notifier.routing import Routes
 from shared.documents import Document, validate

@@ -158,6 +158,7 @@ class NotifierService:
             world.write,
             world.version,
             writer_of=lambda receiver: TemplateWriter(library, receiver.reader, self._template_failed),
+            produce=self._producer.send,
         )
         return Switchboard(routes, open_channels(routes, outside))
 

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from services.notifier import message
 from services.notifier.delivery import Delivery
+from services.notifier.wording import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,10 @@ class BuiltInWriter:
         return message.line(delivery.record)
 
     def chat(self, delivery: Delivery) -> str:
-        """It in one line, too."""
-        return message.line(delivery.record)
+        """It in one line, too, and who acknowledged it."""
+        by = delivery.alert.acknowledged_by if delivery.alert is not None else None
+        line = message.line(delivery.record)
+        return f"{line}\nAcknowledged by {one_line(by)}" if by else line
 
 
 BUILT_IN: Final = BuiltInWriter()

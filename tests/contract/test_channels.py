@@ -10,18 +10,23 @@ from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 
 import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks import Webhook as Verifier
 
 from services.notifier.channels import guard
 from services.notifier.channels.console import ConsoleChannel
 from services.notifier.channels.mail import Envelope, MailChannel
+from services.notifier.channels.posting import Manner, Poster
 from services.notifier.channels.webhook import Target, WebhookChannel
-from services.notifier.delivery import ANSWER_CHARACTERS, Channel, Delivery
+from services.notifier.delivery import ANSWER_CHARACTERS, Channel, Delivery, alert_id
 from services.notifier.endpoints.mail import Email, Smtp
 from services.notifier.reach import Reach, allowed
+from services.notifier.secrecy import forms, of_url
 from shared.events import SECOND, Instant
-from tests.factories import BREACH_ID, CLOCK_ID, breach, delivery
+from tests.factories import BREACH_ID, breach, delivery
 from tests.receivers import Answer, HttpReceiver, MailReceiver, http_receiver, mail_receiver
+from tests.vendors import problems
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -50,7 +55,12 @@ async def client() -> AsyncIterator[guard.Client]:
 
 
 def posting(http: HttpReceiver, client: guard.Client, *, timeout_s: float = 5.0, query: str = "") -> WebhookChannel:
-    return WebhookChannel(Target(http.url + query, KEY, SECRET, timeout_s), client, version="1.2.3")
+    return hook(Target(http.url + query, (KEY,)), client, timeout_s)
+
+
+def hook(target: Target, client: guard.Client, timeout_s: float = 5.0) -> WebhookChannel:
+    manner = Manner("1.2.3", timeout_s, forms(SECRET, *of_url(target.url)))
+    return WebhookChannel(target, Poster(client, manner))
 
 
 def mailing(port: int, *, to: tuple[str, ...] = ("a@example.com",), **changes: object) -> MailChannel:
@@ -88,8 +98,8 @@ async def test_hostile_text_reaches_the_receiver_without_harm(channel: Channel) 
 async def test_a_receiver_that_does_not_listen_is_tried_again(kind: str, client: guard.Client) -> None:
     async with http_receiver() as gone:
         port = gone.port
-    target = Target(f"http://127.0.0.1:{port}/hook", KEY, SECRET, 5.0)
-    channel = WebhookChannel(target, client, version="1") if kind == "webhook" else mailing(port)
+    target = Target(f"http://127.0.0.1:{port}/hook", (KEY,))
+    channel = hook(target, client) if kind == "webhook" else mailing(port)
     outcome = await channel.send(delivery(), now())
     assert (outcome.result, outcome.status) == ("retry", None)
     assert outcome.answer
@@ -132,6 +142,44 @@ async def test_the_reference_library_accepts_the_signature(http: HttpReceiver, c
     assert posted.headers["content-type"] == "application/json"
     assert posted.headers["user-agent"] == "plazo/1.2.3"
     assert json.loads(posted.body)["data"]["breach_id"] == BREACH_ID
+
+
+OLD = bytes(range(100, 132))
+
+
+async def test_while_keys_are_exchanged_both_verify(http: HttpReceiver, client: guard.Client) -> None:
+    await hook(Target(http.url, (KEY, OLD)), client).send(delivery(), now())
+    posted = http.posted[0]
+    for key in (KEY, OLD):
+        Verifier(base64.b64encode(key).decode()).verify(posted.body, posted.headers)
+    assert [each[:3] for each in posted.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
+
+
+async def test_a_cloudevent_in_binary_mode_is_read_by_the_reference_library(
+    http: HttpReceiver, client: guard.Client
+) -> None:
+    sent = delivery(breach(id="ü %22", item='default/ticket/ü "%', policy="p"))
+    await hook(Target(http.url, (KEY,), "cloudevents"), client).send(sent, now())
+    posted = http.posted[0]
+    Verifier(SECRET).verify(posted.body, posted.headers)
+    event = from_http_event(HTTPMessage(posted.headers, posted.body), JSONFormat())
+    assert (event.get_id(), event.get_source()) == (sent.message_id, "/plazo/notifier")
+    assert json.loads(posted.body) == event.get_data()
+    assert json.loads(posted.body)["breach_id"] == BREACH_ID
+    assert event.get_subject() == 'default/ticket/ü "%'
+
+
+async def test_a_cloudevent_in_structured_mode_has_everything_in_its_body(
+    http: HttpReceiver, client: guard.Client
+) -> None:
+    sent = delivery()
+    await hook(Target(http.url, (KEY,), "cloudevents-structured"), client).send(sent, now())
+    posted = http.posted[0]
+    Verifier(SECRET).verify(posted.body, posted.headers)
+    assert posted.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    told = json.loads(posted.body)
+    assert problems("cloudevent", told) == []
+    assert (told["id"], told["type"], told["standing"]) == (sent.message_id, "sla.clock.breached.v1", "open")
 
 
 async def test_a_repeat_has_the_same_id_and_body_and_a_new_time(http: HttpReceiver, client: guard.Client) -> None:
@@ -198,8 +246,8 @@ async def test_an_address_is_asked_as_it_is_written(query: str, http: HttpReceiv
 
 
 async def test_a_login_in_an_address_is_shown_to_the_receiver(http: HttpReceiver, client: guard.Client) -> None:
-    target = Target(http.url.replace("//", "//team:pa%3A55@"), KEY, SECRET, 5.0)
-    await WebhookChannel(target, client, version="1").send(delivery(), now())
+    target = Target(http.url.replace("//", "//team:pa%3A55@"), (KEY,))
+    await hook(target, client).send(delivery(), now())
     assert http.posted[0].headers["authorization"] == "Basic " + base64.b64encode(b"team:pa:55").decode()
 
 
@@ -259,11 +307,10 @@ async def test_a_repeated_mail_has_the_same_message_id(mail: MailReceiver) -> No
 
 
 async def test_all_mails_about_a_breach_and_its_warnings_are_one_thread(mail: MailReceiver) -> None:
-    clock, broken = f"<clock-{CLOCK_ID}@example.com>", f"<breach-{BREACH_ID}@example.com>"
     warned = breach("event-0", "sla.clock.warning.v1", breach_id=None, warning="80%")
     for found in (warned, breach()):
         await mailing(mail.port).send(delivery(found), now())
-    assert [each["References"] for each in mail.mails] == [clock, f"{clock} {broken}"]
+    assert [each["References"] for each in mail.mails] == [f"<alert-{alert_id(breach())}@example.com>"] * 2
 
 
 @pytest.mark.parametrize(

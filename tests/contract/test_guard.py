@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +13,7 @@ import trustme
 
 from deploy.local.ports import free_port
 from services.notifier.channels import guard
+from services.notifier.channels.posting import Manner, Poster
 from services.notifier.channels.webhook import Target, WebhookChannel
 from services.notifier.delivery import Outcome
 from services.notifier.reach import Reach, allowed
@@ -21,7 +21,7 @@ from tests.factories import delivery
 from tests.receivers import Answer, HttpReceiver, http_receiver
 
 KEY = bytes(range(32))
-SECRET = "whsec_" + base64.b64encode(KEY).decode()
+MANNER = Manner("1", 5.0, ())
 NAME = "hook.example"  # which no resolver knows
 
 
@@ -43,7 +43,7 @@ async def post(
     """What became of an alert to *url*, each of the times that it was sent."""
     reach = Reach(*allowed(allow))
     async with guard.Client(reach, guard.trusting(ca_file), resolve=resolver) as client:
-        channel = WebhookChannel(Target(url, KEY, SECRET, 5.0), client, version="1")
+        channel = WebhookChannel(Target(url, (KEY,)), Poster(client, MANNER))
         return [await channel.send(delivery(), time.time_ns() // 1000) for _ in range(times)]
 
 
@@ -101,8 +101,8 @@ async def test_each_new_connection_is_judged_anew(http: HttpReceiver) -> None:
 async def test_nothing_is_sent_to_this_machine_unless_that_is_allowed(host: str, http: HttpReceiver) -> None:
     """Also not to the numbers that the system's resolver takes for an address."""
     async with guard.Client(Reach(), guard.trusting(None)) as client:
-        target = Target(f"http://{host}:{http.port}/hook", KEY, SECRET, 5.0)
-        outcome = await WebhookChannel(target, client, version="1").send(delivery(), 0)
+        target = Target(f"http://{host}:{http.port}/hook", (KEY,))
+        outcome = await WebhookChannel(target, Poster(client, MANNER)).send(delivery(), 0)
     assert (outcome.result, outcome.status) == ("retry", None)
     assert "which is loopback" in outcome.answer or "has no address" in outcome.answer
     assert http.posted == []

@@ -11,6 +11,7 @@ import jsonschema
 import msgspec
 import pytest
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from services.__main__ import COMMANDS
 from services.cli.settings import InstallationSettings
@@ -20,11 +21,14 @@ from services.ingest.status_file import built_in as status_names
 from services.ingest.status_file import extended
 from services.notifier import routes_file
 from services.notifier.api import router as notifier_router
-from services.notifier.endpoints.mail import Email, Smtp
+from services.notifier.endpoints.chats import Mattermost, Slack, Teams, Telegram
+from services.notifier.endpoints.mail import Email
+from services.notifier.endpoints.others import Apprise, KafkaTopic
+from services.notifier.endpoints.paging import Alertmanager, Opsgenie, PagerDuty
 from services.notifier.endpoints.webhook import Webhook
 from services.notifier.matching import FIELDS
 from services.notifier.reader import Reader
-from services.notifier.receivers import Receiver
+from services.notifier.receivers import CHANNELS
 from services.notifier.retry import SCHEDULE
 from services.notifier.templates.bounded import LONGEST_RANGE, OF_ANYTHING, OF_TEXTS, SOURCE_CHARACTERS, UNITS
 from services.notifier.templates.library import OWN_FILTERS, PARTS
@@ -52,6 +56,7 @@ POLICIES: Final = DOCS / "policies.md"
 NOTIFICATIONS: Final = DOCS / "notifications.md"
 TEMPLATES: Final = DOCS / "templates.md"
 HOLDING: Final = DOCS / "holding.md"
+CHANNELS_PAGE: Final = DOCS / "channels.md"
 OPERATIONS: Final = DOCS / "operations.md"
 README: Final = ROOT / "README.md"
 FOLDERS: Final = "services|shared|deploy|tests|docs"
@@ -173,14 +178,51 @@ def test_every_option_of_a_policy_file_is_documented_and_no_other(heading: str, 
 
 def test_every_option_of_the_routes_file_is_documented_and_no_other() -> None:
     assert set(first_column(NOTIFICATIONS, "Routes")) == options(routes_file.json_schema(), "RouteModel")
-    rows = [line.split("|")[1:3] for line in NOTIFICATIONS.read_text().splitlines() if line.startswith("| `")]
-    listed = {(channel.strip(" `"), option.strip(" `")) for channel, option in rows}
-    channels = {name for name in Receiver.model_fields if name not in ("concurrency", "language", "zone")}
-    expected = {("console", "")}
-    expected |= {("webhook", name) for name in Webhook.model_fields}
-    expected |= {("email", field.alias or name) for name, field in Email.model_fields.items() if name != "smtp"}
-    expected |= {("email", f"smtp.{name}") for name in Smtp.model_fields}
-    assert {pair for pair in listed if pair[0] in channels} == expected
+
+
+def options_of(settings: type[BaseModel]) -> set[str]:
+    """The options of a channel, those of a part of it behind the part's name."""
+    names: set[str] = set()
+    for name, field in settings.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names |= {f"{name}.{each}" for each in options_of(inner)}
+        else:
+            names.add(field.alias or name)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("heading", "settings"),
+    [
+        ("Webhooks", Webhook),
+        ("E-mail", Email),
+        ("Slack", Slack),
+        ("Microsoft Teams", Teams),
+        ("Mattermost", Mattermost),
+        ("Telegram", Telegram),
+        ("PagerDuty", PagerDuty),
+        ("Opsgenie", Opsgenie),
+        ("Alertmanager", Alertmanager),
+        ("Kafka", KafkaTopic),
+        ("Apprise", Apprise),
+    ],
+)
+def test_every_option_of_a_channel_is_documented_and_no_other(heading: str, settings: type[BaseModel]) -> None:
+    assert set(first_column(CHANNELS_PAGE, heading)) == options_of(settings)
+
+
+def test_every_channel_has_an_example_that_is_accepted() -> None:
+    shown = []
+    for text in examples(CHANNELS_PAGE, "yaml", "receivers"):
+        names = re.findall(r"^([a-z-]+):$", text, re.MULTILINE)
+        indented = "".join(f"  {line}\n" for line in text.splitlines())
+        routes = routes_file.parse(
+            f"receivers:\n{indented}routes: [{{receivers: [{', '.join(names)}]}}]", "channels.md"
+        )
+        assert routes_file.findings(routes) == []
+        shown += [each.channel for each in routes.receivers.values()]
+    assert {*shown, "console"} == set(CHANNELS)
 
 
 def test_everything_that_a_template_can_use_is_documented_and_no_more() -> None:

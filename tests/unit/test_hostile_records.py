@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from services.ingest.handlers import Ingest
 from services.ingest.normalize import Origin, Unusable, normalize
 from services.notifier import message
+from services.notifier.body import body
 from services.notifier.matching import Conditions, Pattern
 from services.notifier.receivers import Console, Receiver
 from services.notifier.routing import Route, Routes, route
@@ -130,7 +131,7 @@ def test_what_the_notifier_reads_can_be_told_to_everybody(headers: Headers, valu
     for text in (message.line(record), message.subject(record), *message.thread(record)):
         assert text.isprintable()
     assert "\0" not in message.text(told)
-    assert msgspec.json.decode(message.body(record))
+    assert msgspec.json.decode(body(told))
 
 
 @FUZZ

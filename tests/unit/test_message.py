@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from email.parser import BytesParser
 from email.policy import default
@@ -158,25 +157,11 @@ def test_the_mails_about_a_source_are_one_thread_and_no_text_of_others_is_in_its
     assert re.fullmatch(r"source-[0-9a-f-]{36}", "".join(threads.pop()))
 
 
-def test_a_webhook_tells_of_a_silence_as_the_topic_does() -> None:
-    body = json.loads(message.body(silence()))
-    assert (body["type"], body["timestamp"]) == ("sla.source.silent.v1", "2026-01-05T12:00:00Z")
-    assert body["data"]["source"] == "/helpdesk"
-
-
 def test_a_long_explanation_is_cut_and_says_so() -> None:
     span = CountedSpan("2026-01-05T08:00:00Z", "2026-01-05T09:00:00Z", "paused", 3600.0)
     text = message.text(delivery(breach(explanation=[span] * 23)))
     assert text.count("paused, counted 1 h") == 20
     assert "and 3 more" in text
-
-
-def test_a_webhooks_body_is_type_timestamp_and_the_whole_breach() -> None:
-    body = json.loads(message.body(breach()))
-    assert list(body) == ["type", "timestamp", "data"]
-    assert (body["type"], body["timestamp"]) == ("sla.clock.breached.v1", "2026-01-05T12:00:00Z")
-    assert body["data"]["breach_id"] == BREACH_ID
-    assert body["data"]["attributes"] == {"priority": "high", "tags": ["vip", "billing"]}
 
 
 @pytest.mark.parametrize(

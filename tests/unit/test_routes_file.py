@@ -239,6 +239,16 @@ def test_a_secret_is_never_repeated_in_a_problem() -> None:
         # alerts in the clear
         (WEBHOOK % "url: 'http://example.com', secret_env: A", "use an https URL"),
         (WEBHOOK % f"url: 'https://example.com', secret: {SECRET}", "the secret stands in the file"),
+        (
+            "receivers: {a: {slack: {url: 'https://example.com/x'}}}\nroutes: [{receivers: [a]}]",
+            "use url_env or url_file",
+        ),
+        ("receivers: {a: {teams: {url: 'http://example.com/x'}}}\nroutes: [{receivers: [a]}]", "use an https URL"),
+        ("receivers: {a: {opsgenie: {key: abc}}}\nroutes: [{receivers: [a]}]", "the key stands in the file"),
+        (
+            "receivers: {a: {opsgenie: {key_env: A, api: 'http://example.com'}}}\nroutes: [{receivers: [a]}]",
+            "use an https URL",
+        ),
         (MAIL % ("a@example.com", "host: h, starttls: false, username: u, password_env: P"), "in the clear"),
     ],
 )

@@ -1,109 +1,78 @@
-"""Alerts as HTTP POSTs, as Standard Webhooks says: signed, with one id for all repeats.
+"""Alerts as HTTP POSTs, as Standard Webhooks says: signed with each key, with one id for all repeats.
 
-What an answer means:
-
-    2xx            delivered
-    FINAL          refused: the receiver says of this very message that it will not take it (410: of any)
-    everything else, redirects too, and no answer: retried, and so is an address that may not be reached. Whatever is
-    wrong with the place or the moment (a gone key, a missing page, an overload) can be put right while the schedule
-    runs. A redirect is never followed.
+What an answer means is in `posting`. The body is that of Standard Webhooks, or a CloudEvent; in binary mode its
+attributes are headers, which the signature does not cover.
 """
 
 from __future__ import annotations
 
-import asyncio
-import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
-import aiohttp
 from standardwebhooks import Webhook as Signer
 from yarl import URL
 
-from services.notifier import message
-from services.notifier.channels.guard import Client, Forbidden
-from services.notifier.delivery import ChannelName, Delivery, Outcome, kept_answer
-from services.notifier.retry import retry_after
-from services.notifier.secrecy import forms, of_url
+from services.notifier.body import body, cloud_event, structured
+from services.notifier.channels.posting import Poster
+from services.notifier.delivery import ChannelName, Delivery, Outcome
+from services.notifier.endpoints.webhook import Mode
 from shared.events import SECOND, Instant, moment
 
-FINAL: Final = frozenset({400, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451, 501, 505})
-ANSWER_BYTES: Final = 4_096  # of an answer are read; the rest is left unread and the connection closed
 CONCURRENCY: Final = 4
+_PLAIN: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a webhook goes, and with which key it is signed."""
+    """Where a webhook goes, with which keys it is signed, the newest first, and what its body is."""
 
     url: str
-    key: bytes
-    secret: str  # the key as it was written, so that an answer which echoes it can be cleaned
-    timeout_s: float
+    keys: tuple[bytes, ...]
+    mode: Mode = "standard"
 
 
 class WebhookChannel:
-    """One webhook receiver; *client* is shared by all of them and closed by whoever opened it."""
+    """One webhook receiver."""
 
     name: ChannelName = "webhook"
 
-    def __init__(self, target: Target, client: Client, *, version: str, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, target: Target, poster: Poster, *, concurrency: int = CONCURRENCY) -> None:
         self.concurrency = concurrency
-        self._target = target
         self._url = URL(target.url)
-        self._client = client
-        self._signer = Signer(target.key)
-        self._agent = f"plazo/{version}"
-        self._secrets = forms(target.secret, *of_url(target.url))
+        self._mode = target.mode
+        self._poster = poster
+        self._signers = [Signer(key) for key in target.keys]
 
     async def send(self, delivery: Delivery, now: Instant) -> Outcome:
         """POST the alert once; bounded in time and in what is read."""
-        try:
-            async with asyncio.timeout(self._target.timeout_s):
-                return await self._post(delivery, now)
-        except TimeoutError:
-            return Outcome("retry", f"no answer within {self._target.timeout_s:g} s")
-        except (aiohttp.ClientError, OSError) as exc:
-            return Outcome("retry", self._clean(_trouble(exc)))
+        return await self._poster.attempt(self._post(delivery, now))
 
     async def _post(self, delivery: Delivery, now: Instant) -> Outcome:
-        body = message.body(delivery.record)
-        async with self._client.post(self._url, body, self._headers(delivery, now, body)) as response:
-            said = await _beginning(response)
-        answer = self._clean(f"{response.status} {response.reason or ''} {said}")
-        if 200 <= response.status < 300:
-            return Outcome("delivered", answer, response.status)
-        if response.status in FINAL:
-            return Outcome("refused", answer, response.status)
-        after = retry_after(response.headers.get("retry-after"), now)
-        return Outcome("retry", answer, response.status, after)
+        content, headers = _content(delivery, self._mode)
+        answer = await self._poster.post(self._url, content, headers | self._signed(delivery, now, content))
+        return self._poster.outcome(answer, now)
 
-    def _headers(self, delivery: Delivery, now: Instant, body: bytes) -> dict[str, str]:
+    def _signed(self, delivery: Delivery, now: Instant, content: bytes) -> dict[str, str]:
+        text, at = content.decode(), moment(now)
         return {
-            "content-type": "application/json",
-            "user-agent": self._agent,
             "webhook-id": delivery.message_id,
             "webhook-timestamp": str(now // SECOND),
-            "webhook-signature": self._signer.sign(delivery.message_id, moment(now), body.decode()),
+            "webhook-signature": " ".join(each.sign(delivery.message_id, at, text) for each in self._signers),
         }
 
-    def _clean(self, text: str) -> str:
-        return kept_answer(text, self._secrets)
+
+def _content(delivery: Delivery, mode: Mode) -> tuple[bytes, dict[str, str]]:
+    if mode == "standard":
+        return body(delivery), {}
+    event = cloud_event(delivery)
+    if mode == "cloudevents-structured":
+        return structured(event), {"content-type": "application/cloudevents+json; charset=utf-8"}
+    return event.data, _headers(event.attributes)
 
 
-def _trouble(exc: BaseException) -> str:
-    found: BaseException | None = exc
-    while found is not None:
-        if isinstance(found, Forbidden):
-            return f"not sent: {found}"
-        if isinstance(found, ssl.SSLCertVerificationError) and not isinstance(found, aiohttp.ClientError):
-            return f"its certificate is not trusted: {found.verify_message} (NOTIFIER_CA_FILE adds authorities)"
-        found = found.__cause__ or found.__context__  # the client's own errors hide them
-    return f"{type(exc).__name__}: {exc}"
-
-
-async def _beginning(response: aiohttp.ClientResponse) -> str:
-    found = b""
-    while len(found) < ANSWER_BYTES and (part := await response.content.read(ANSWER_BYTES - len(found))):
-        found += part
-    return found.decode(errors="replace")
+def _headers(attributes: Mapping[str, str]) -> dict[str, str]:
+    # As the HTTP binding of CloudEvents writes them: everything but visible ASCII as %XX of UTF-8.
+    named = {f"ce-{name}": quote(value, safe=_PLAIN) for name, value in attributes.items() if name != "datacontenttype"}
+    return {"content-type": attributes["datacontenttype"], **named}

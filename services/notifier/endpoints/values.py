@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from email.utils import parseaddr
+from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from services.notifier.reach import is_disguised
 
@@ -52,8 +53,49 @@ def web_address(value: str) -> str:
     return value
 
 
+def _secret_web_address(value: SecretStr) -> SecretStr:
+    web_address(value.get_secret_value())
+    return value
+
+
+def _listed(value: Any) -> Any:
+    if value == []:
+        raise ValueError("expected at least one")
+    return [value] if isinstance(value, str) else value
+
+
 Timeout = Annotated[
     float, Field(gt=0, le=LONGEST_TIMEOUT_S), BeforeValidator(_seconds, json_schema_input_type=float | str)
 ]
 Address = Annotated[str, BeforeValidator(lambda value: _address(value) if isinstance(value, str) else value)]
 WebAddress = Annotated[str, AfterValidator(web_address)]
+SecretWebAddress = Annotated[SecretStr, AfterValidator(_secret_web_address)]
+"""A URL that lets in whoever knows it, as those of chat rooms do."""
+Texts = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Files = Annotated[tuple[Path, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+
+
+def given(settings: BaseModel, name: str) -> list[str]:
+    """Which of *name*, *name*`_env` and *name*`_file` stand in *settings*: the ways in which a secret is given."""
+    return [each for each in (name, f"{name}_env", f"{name}_file") if getattr(settings, each) is not None]
+
+
+def expect_one(settings: BaseModel, name: str) -> None:
+    """Check that a secret is given in exactly one way.
+
+    Raises:
+        ValueError: it is given in none, or in several.
+    """
+    if len(given(settings, name)) != 1:
+        raise ValueError(f"expected exactly one of {name}, {name}_env, {name}_file")
+
+
+def expect_at_most_one(settings: BaseModel, name: str) -> None:
+    """Check that a secret which may be left out is given in at most one way.
+
+    Raises:
+        ValueError: it is given in several.
+    """
+    if len(given(settings, name)) > 1:
+        raise ValueError(f"expected one of {name}, {name}_env, {name}_file, or none of them")

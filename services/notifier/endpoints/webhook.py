@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from pathlib import Path
+from typing import Literal
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.notifier.endpoints.values import Strict, Timeout, WebAddress
+from services.notifier.endpoints.values import Files, Secrets, Strict, Texts, Timeout, WebAddress, expect_one
+
+Mode = Literal["standard", "cloudevents", "cloudevents-structured"]
 
 
 class Webhook(Strict):
-    """An HTTP POST, signed as Standard Webhooks says."""
+    """An HTTP POST, signed as Standard Webhooks says: with every secret that is given, the newest first."""
 
     url: WebAddress
-    secret: SecretStr | None = None
-    secret_env: str | None = None
-    secret_file: Path | None = None
+    secret: Secrets | None = None
+    secret_env: Texts | None = None
+    secret_file: Files | None = None
+    mode: Mode = Field("standard", description="What the body is; `cloudevents` has the attributes in headers.")
     timeout: Timeout = 15.0
 
     @field_validator("secret")
     @classmethod
-    def _key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            signing_key(value.get_secret_value())
+    def _keys(cls, value: tuple[SecretStr, ...] | None) -> tuple[SecretStr, ...] | None:
+        for each in value or ():
+            signing_key(each.get_secret_value())
         return value
 
     @model_validator(mode="after")
-    def _one_secret(self) -> Webhook:
-        given = [value for value in (self.secret, self.secret_env, self.secret_file) if value is not None]
-        if len(given) != 1:
-            raise ValueError("expected exactly one of secret, secret_env, secret_file")
+    def _given_once(self) -> Webhook:
+        expect_one(self, "secret")
         return self
 
 
