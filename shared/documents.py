@@ -184,19 +184,8 @@ def dotted(path: Path) -> str:
     return text
 
 
-def _problem(document: Document, error: ErrorDetails) -> Problem:
-    # A union adds the names of its branches to the path; only the parts that stand in the file are kept.
-    known: Path = ()
-    for part in error["loc"]:
-        if (*known, part) in document.lines:
-            known = (*known, part)
-    if error["type"] == "missing":
-        known_missing = (*known, error["loc"][-1])
-        return Problem(document.file, document.line(known), dotted(known_missing), "is required")
-    return document.problem(known, _message(error))
-
-
-def _message(error: ErrorDetails) -> str:
+def said_of(error: ErrorDetails) -> str:
+    """What a validation error says, in the words of all problems."""
     kind = error["type"]
     if kind in _SAID:
         return _SAID[kind]
@@ -208,12 +197,25 @@ def _message(error: ErrorDetails) -> str:
     return said
 
 
+def _problem(document: Document, error: ErrorDetails) -> Problem:
+    # A union adds the names of its branches to the path; only the parts that stand in the file are kept.
+    known: Path = ()
+    for part in error["loc"]:
+        if (*known, part) in document.lines:
+            known = (*known, part)
+    if error["type"] == "missing":
+        known_missing = (*known, error["loc"][-1])
+        return Problem(document.file, document.line(known), dotted(known_missing), "is required")
+    return document.problem(known, said_of(error))
+
+
 _OURS: Final = {
     "Input should be": "expected",
     "String should have": "expected",
     "String should match": "expected a name that matches",
 }
 _SAID: Final = {
+    "missing": "is required",
     "extra_forbidden": "is not known here",
     "too_short": "expected at least one entry",
     "string_too_short": "expected at least one character",

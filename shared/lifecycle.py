@@ -10,7 +10,7 @@ import gc
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -135,19 +135,25 @@ async def pause(seconds: float, stop: asyncio.Event, *, wake: asyncio.Event | No
 
 
 async def reload_on_change(
-    path: Path, reload: Callable[[], Awaitable[None]], signals: Signals, *, metrics: Metrics
+    path: Path,
+    reload: Callable[[], Awaitable[None]],
+    signals: Signals,
+    *,
+    metrics: Metrics,
+    beside: Callable[[], Iterable[Path]] = tuple,
 ) -> None:
-    """Run *reload* at each SIGHUP and whenever *path* (a file or a folder) changes.
+    """Run *reload* at each SIGHUP and whenever *path* (a file or a folder) changes, or one of the files *beside* it.
 
-    A file that is refused (BadDocument) changes nothing: the log says why, and a metric says that it is so.
+    Which those are is asked again after every change. A file that is refused (BadDocument) changes nothing: the log
+    says why, and a metric says that it is so.
     """
     ok = metrics.reload_ok.labels(file=path.name)
     ok.set(1)
     changed = asyncio.Event()
-    folder = path if path.is_dir() else path.parent  # noqa: ASYNC240 # once, at the start
+    watched = {path, *beside()}
     watchers = [
-        asyncio.create_task(_watch(path, folder, changed, signals.stop)),
         asyncio.create_task(_hear(signals.hangup, changed)),
+        asyncio.create_task(_watch(watched, changed)),
     ]
     try:
         while not signals.stop.is_set():
@@ -155,18 +161,26 @@ async def reload_on_change(
             changed.clear()
             if signals.stop.is_set():
                 return
-            try:
-                await reload()
-                ok.set(1)
-                log.info("reloaded", file=str(path))
-            except (BadDocument, OSError) as exc:
-                ok.set(0)
-                log.error(  # noqa: TRY400 # the message names the places in the file; a traceback would hide them
-                    "not reloaded, the old content stays in use", file=str(path), error=str(exc)
-                )
+            ok.set(1 if await _reloaded(path, reload) else 0)
+            if watched != (watched := {path, *beside()}):
+                watchers.pop().cancel()
+                watchers.append(asyncio.create_task(_watch(watched, changed)))
     finally:
         for watcher in watchers:
             watcher.cancel()
+        await asyncio.wait(watchers)
+
+
+async def _reloaded(path: Path, reload: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await reload()
+    except (BadDocument, OSError) as exc:
+        log.error(  # noqa: TRY400 # the message names the places in the file; a traceback would hide them
+            "not reloaded, the old content stays in use", file=str(path), error=str(exc)
+        )
+        return False
+    log.info("reloaded", file=str(path))
+    return True
 
 
 async def _hear(hangup: asyncio.Event, changed: asyncio.Event) -> None:
@@ -176,16 +190,21 @@ async def _hear(hangup: asyncio.Event, changed: asyncio.Event) -> None:
         changed.set()
 
 
-async def _watch(path: Path, folder: Path, changed: asyncio.Event, stop: asyncio.Event) -> None:
-    # The folder is watched, because an editor replaces a file by another of the same name, and Kubernetes the link
+async def _watch(paths: Collection[Path], changed: asyncio.Event) -> None:
+    # Folders are watched, because an editor replaces a file by another of the same name, and Kubernetes the link
     # `..data` through which a mounted file is reached.
-    wanted = {path.name, "..data"}
+    folders = {path.resolve() for path in paths if path.is_dir()}  # at the start and after a change
+    files = {path.name for path in paths} | {"..data"}
+    around = {path.parent.resolve() for path in paths if not path.is_dir()}  # as above
     try:
-        async for changes in awatch(folder, stop_event=stop, recursive=False):
-            if folder == path or any(Path(name).name in wanted for _, name in changes):
+        # Without an event to stop it: the library would set that one when this task is cancelled.
+        async for changes in awatch(*folders | around, recursive=False):
+            places = [Path(name) for _, name in changes]
+            if any(place.name in files or place.parent in folders for place in places):
                 changed.set()
-    except OSError as exc:  # the folder is gone, or the system has no watches left
-        log.error("changes are not noticed any more, only SIGHUP is", file=str(path), error=str(exc))  # noqa: TRY400 # not a bug
+    except OSError as exc:  # a folder is gone, or the system has no watches left
+        names = ", ".join(sorted(map(str, paths)))
+        log.error("changes are not noticed any more, only SIGHUP is", file=names, error=str(exc))  # noqa: TRY400 # not a bug
 
 
 async def _first(*waits: Coroutine[Any, Any, Any]) -> None:

@@ -23,6 +23,7 @@ from deploy.local.help_desk import Desk
 from services.cli.files import read_text, read_texts
 from services.cli.following import follow, open_breaches
 from services.cli.installation import install_tables, install_topics
+from services.cli.notify_file import read_notify
 from services.cli.running import announced
 from services.cli.screen import Screen
 from services.cli.servers import EmbeddedBrokers, Servers, open_servers
@@ -31,7 +32,6 @@ from services.cli.topics_file import PATH, Topic, read, small
 from services.ingest.__main__ import build as build_ingest
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings as IngestSettings
-from services.notifier import routes_file
 from services.notifier.__main__ import world
 from services.notifier.service import NotifierService
 from services.notifier.settings import Settings as NotifierSettings
@@ -132,7 +132,7 @@ def _check_files(environment: Mapping[str, str]) -> None:
     # A mistake in a file is told before anything is started for it.
     load_policies(read_texts(Path(environment["POLICIES"])))
     routes = environment["NOTIFY_ROUTES"]
-    routes_file.parse(read_text(Path(routes)), routes)
+    read_notify(Path(routes))
 
 
 async def _install(settings: TimerSettings, servers: Servers, *, traffic_topics: bool) -> None:

@@ -21,10 +21,10 @@ from rich.text import Text
 from services.cli import checks
 from services.cli.checks import Finding
 from services.cli.files import read_text, read_texts
+from services.cli.notify_file import read_notify
 from services.cli.running import surroundings
 from services.cli.settings import DatabaseSettings
 from services.cli.topics_file import PATH, read
-from services.notifier import routes_file
 from services.timer.lease_store import LeaseStore
 from services.timer.policy_file import load as load_policies
 from services.timer.query_store import QueryStore
@@ -70,7 +70,7 @@ async def _examine(environment: Mapping[str, str], topics: Path) -> list[Finding
         *await _database(environment, partitions),
         checks.time_zones_finding(TZDATA, datetime.now(UTC).date()),
         _file("policies", environment.get("POLICIES"), _load_policies),
-        _file("routes", environment.get("NOTIFY_ROUTES"), lambda path: routes_file.parse(read_text(path), str(path))),
+        _file("routes", environment.get("NOTIFY_ROUTES"), read_notify),
     ]
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 import typer
 
-from services.cli.files import read_events, read_text, read_texts
+from services.cli.files import read_events, read_texts
+from services.cli.notify_file import read_notify
 from services.cli.statuses import StatusesOption, status_table
 from services.notifier import routes_file
 from services.notifier.templates import template_lint
@@ -75,7 +76,7 @@ def lint(
 
 
 def _route_findings(path: Path) -> list[_Located]:
-    checked = routes_file.parse(read_text(path), str(path))
+    checked = read_notify(path)
     found = [*routes_file.findings(checked), *template_lint.findings(shelf(checked.templates))]
     return [_Located(problem) for problem in found]
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.files import read_lines, read_text
-from services.notifier import routes_file
+from services.cli.files import read_lines
+from services.cli.notify_file import read_notify
 from services.notifier.delivery import Notice
 from services.notifier.message import line as told_in_a_line
 from services.notifier.routing import Routes, route
@@ -74,14 +74,14 @@ def try_out(
       ./plazo routes test --routes deploy/local/notify.yaml --event breach.json
       ./plazo tail --json | ./plazo routes test --routes notify.yaml --event - --json
     """
-    found = routes_file.parse(read_text(routes), str(routes))
+    found = read_notify(routes)
     now = _instant(at)
-    for answer in answers(found, event):
+    for answer in answers(found, event, now):
         typer.echo(msgspec.json.encode(plain(answer, now)).decode()) if as_json else show(answer, now)
 
 
-def answers(routes: Routes, file: Path) -> Iterator[Answer]:
-    """What becomes of each event in a file, in its order.
+def answers(routes: Routes, file: Path, now: Instant) -> Iterator[Answer]:
+    """What becomes at *now* of each event in a file, in its order.
 
     Raises:
         BadDocument: the file cannot be read, or a line is no event; names line and field.
@@ -92,7 +92,7 @@ def answers(routes: Routes, file: Path) -> Iterator[Answer]:
             record = made_up(line)
         except BadRecord as exc:
             raise BadDocument([Problem(str(file), number, exc.field or "", str(exc))]) from exc
-        yield Answer(record, tuple(tried(routes.routes, record)), route(routes, record))
+        yield Answer(record, tuple(tried(routes.routes, record)), route(routes, record, now))
 
 
 def plain(answer: Answer, now: Instant) -> dict[str, Any]:

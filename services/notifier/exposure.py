@@ -21,8 +21,7 @@ _PLACES: Final = ("url", "api")
 def exposed(routes: Routes) -> Iterator[Problem]:
     """Secrets that stand in the file, and what crosses the network in the clear."""
     for name, receiver in routes.receivers.items():
-        place = f"receivers.{name}.{receiver.channel}"
-        yield from (Problem(routes.file, routes.lines[name], place, said) for said in _said_of(receiver.endpoint))
+        yield from (routes.problem(name, said) for said in _said_of(receiver.endpoint))
 
 
 def _said_of(settings: Strict) -> Iterator[str]:

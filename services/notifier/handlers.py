@@ -126,7 +126,7 @@ class Inbox:
         # (how many were new, what the database refuses): halved down to the records that are to blame. Those that are
         # remembered by then do no harm when the batch is handled again: they are known by their ids.
         try:
-            notices = [(each, route(self._board.routes, each)) for _, each in found]
+            notices = [(each, route(self._board.routes, each, now)) for _, each in found]
             return await self._store.remember(notices, now, self._board.decider.on_event), []
         except BadData as exc:
             if len(found) == 1:

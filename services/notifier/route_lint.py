@@ -12,7 +12,7 @@ from shared.errors import Problem
 
 def unused(routes: Routes) -> Iterator[Problem]:
     """Receivers that nobody would ever hear of."""
-    used = {name for each in routes.each() for name in each.receivers}
+    used = {name for each in routes.each() for name in each.receivers} | _asked(routes) | routes.people
     for name, line in routes.lines.items():
         if name not in used:
             yield Problem(routes.file, line, f"receivers.{name}", "no route names this receiver")
@@ -41,3 +41,12 @@ def _placed(
         earlier = (*before, *routes[:at])
         yield place, each, earlier
         yield from _placed(each.routes, place, earlier)
+
+
+def _asked(routes: Routes) -> frozenset[str]:
+    # Those that an audience can come to, beside people.
+    directory = routes.directory
+    if directory is None or not any(each.audience for each in routes.each()):
+        return frozenset()
+    channels = {group.channel for group in directory.groups.values() if group.channel is not None}
+    return frozenset(channels | set(directory.fallback))

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, fie
 from services.notifier.endpoints.values import Strict
 from services.notifier.grouping import GroupingOptions
 from services.notifier.matching import NOTHING, PATTERN_CHARACTERS, Conditions, Match, Pattern
+from services.notifier.people.audience import Role
 from services.notifier.sample import FIELD_VALUES
 from shared.breach_records import TYPE_NAMES
 from shared.events import Kind, Severity
@@ -60,6 +61,15 @@ def _said(error: Exception) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
 
+def _entries(value: Any) -> Any:
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list):
+        return entries
+    if [] in entries:
+        raise ValueError("expected at least one of an entry's roles")
+    return [[each] if isinstance(each, str) else each for each in entries]
+
+
 def _formula(value: object) -> Formula:
     return Formula(check(value, FIELD_VALUES))
 
@@ -73,6 +83,12 @@ PatternText = Annotated[
 ]
 FormulaText = Annotated[
     Formula, PlainValidator(_formula), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LENGTH})
+]
+
+
+AudienceNames = Annotated[
+    tuple[tuple[Role, ...], ...],
+    BeforeValidator(_entries, json_schema_input_type=str | list[str | list[str]]),
 ]
 
 
@@ -103,6 +119,7 @@ class RouteModel(Asked, GroupingOptions):
 
     name: str | None = Field(None, min_length=1)
     receivers: tuple[str, ...] | None = None
+    audience: AudienceNames = ()
     goes_on: bool = Field(default=False, alias="continue")
     routes: tuple[RouteModel, ...] = ()
 

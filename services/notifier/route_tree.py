@@ -56,6 +56,14 @@ def problems(document: Document, tree: Sequence[Planted], receivers: Collection[
         )
 
 
+def unresolved(document: Document, tree: Sequence[Planted]) -> Iterator[Problem]:
+    """The audiences of a file that names no directory to find them in."""
+    for each in _all(tree):
+        if (*each.place, "audience") in document.lines and each.model.audience:
+            said = "expected a `directory` in this file, to find people in"
+            yield document.problem((*each.place, "audience"), said)
+
+
 @dataclass(frozen=True, slots=True)
 class _Around:
     name: str
@@ -78,6 +86,7 @@ def _route(document: Document, each: Planted) -> Route:
         name=each.name,
         takes=each.model.conditions,
         receivers=each.model.receivers or (),
+        audience=each.model.audience,
         goes_on=each.model.goes_on,
         line=document.line(each.place),
         routes=grown(document, each.within),
@@ -92,7 +101,7 @@ def _all(tree: Sequence[Planted]) -> Iterator[Planted]:
 
 
 def _unheard(document: Document, each: Planted, receivers: Collection[str]) -> Iterator[Problem]:
-    if each.model.receivers is None:
+    if each.model.receivers is None and not each.model.audience:
         said = "is required, here or in a route around it ([] alerts nobody)"
         yield Problem(document.file, document.line(each.place), dotted((*each.place, "receivers")), said)
     for at, receiver in enumerate(each.model.receivers or ()):

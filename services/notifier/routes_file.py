@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from services.notifier.endpoints.values import Strict
 from services.notifier.exposure import exposed
 from services.notifier.grouping import GroupingOptions
 from services.notifier.inhibition_model import InhibitModel
+from services.notifier.people import directory_file
+from services.notifier.people.directory_file import People
+from services.notifier.people.directory_model import PersonalKind
+from services.notifier.people.opening import SECTION, Doors
 from services.notifier.receivers import Receiver
 from services.notifier.route_lint import unreachable, unused
 from services.notifier.route_model import RouteModel
@@ -26,10 +31,35 @@ class _File(Strict):
     templates: str | None = Field(None, min_length=1)
     defaults: GroupingOptions = GroupingOptions()
     inhibit: tuple[InhibitModel, ...] = ()
+    directory: str | None = Field(None, min_length=1)
+    people_channels: dict[PersonalKind, dict[str, Any]] = Field(default_factory=dict)
 
 
-def parse(text: str, file: str) -> Routes:
+def files_beside(text: str, file: str) -> tuple[str, ...]:
+    """The other files that *text* names, as it writes them: they are read relative to its own.
+
+    Raises:
+        BadDocument: *text* is not YAML.
+    """
+    return _named(text, file, "directory")
+
+
+def folder_beside(text: str, file: str) -> tuple[str, ...]:
+    """The folder of templates that *text* names, if it names one.
+
+    Raises:
+        BadDocument: *text* is not YAML.
+    """
+    return _named(text, file, "templates")
+
+
+def parse(text: str, file: str, beside: Mapping[str, Document] | None = None) -> Routes:
     """The routes that *text* describes.
+
+    Args:
+        text: what stands in the file.
+        file: its name, for problems.
+        beside: the `files_beside` it, by the names that it gives them.
 
     Raises:
         BadDocument: with every problem, each with file, line, field and what was expected.
@@ -38,15 +68,22 @@ def parse(text: str, file: str) -> Routes:
     checked = validate(document, _File)
     tree = route_tree.planted(checked.routes)
     problems = list(route_tree.problems(document, tree, checked.receivers))
+    people, wrong = _people(document, checked, (beside or {}).get(checked.directory or ""))
+    problems += wrong
+    if checked.directory is None:
+        problems += route_tree.unresolved(document, tree)
     if problems:
         raise BadDocument(problems)
     lines = {name: document.line(("receivers", name)) for name in checked.receivers}
     # Beside the file that names it, wherever the process was started.
     templates = None if checked.templates is None else Path(file).parent / checked.templates
+    personal = {} if people is None else people.receivers
+    lines |= {name: document.line((SECTION, each.channel)) for name, each in personal.items()}
     return Routes(
-        *(file, checked.receivers, route_tree.grown(document, tree), lines, templates),
+        *(file, {**checked.receivers, **personal}, route_tree.grown(document, tree), lines, templates),
         groupings=route_tree.groupings(tree, checked.defaults),
         inhibit=tuple(each.rule(at) for at, each in enumerate(checked.inhibit)),
+        directory=None if people is None else people.directory,
     )
 
 
@@ -57,4 +94,21 @@ def json_schema() -> dict[str, Any]:
 
 def findings(routes: Routes) -> list[Problem]:
     """What is allowed but hardly meant: receivers never used, routes never reached, secrets in plain sight."""
-    return [*unused(routes), *unreachable(routes), *exposed(routes)]
+    return list(dict.fromkeys([*unused(routes), *unreachable(routes), *exposed(routes)]))
+
+
+def _named(text: str, file: str, section: str) -> tuple[str, ...]:
+    value = Document(text, file).value
+    named = value.get(section) if isinstance(value, dict) else None
+    return (named,) if isinstance(named, str) and named else ()
+
+
+def _people(document: Document, checked: _File, directory: Document | None) -> tuple[People | None, list[Problem]]:
+    if checked.directory is None:
+        return None, []
+    if directory is None:
+        return None, [document.problem(("directory",), f"expected a file, found none at {checked.directory}")]
+    try:
+        return directory_file.parse(directory, Doors(document, checked.people_channels, checked.receivers)), []
+    except BadDocument as exc:
+        return None, exc.problems

@@ -10,8 +10,12 @@ from services.notifier.delivery import Notice
 from services.notifier.grouping import Grouping
 from services.notifier.inhibition import Rule
 from services.notifier.matching import Conditions
+from services.notifier.people.audience import Audience, resolve
+from services.notifier.people.directory import Directory
 from services.notifier.receivers import Receiver
 from shared.breach_records import PublishedRecord
+from shared.errors import Problem
+from shared.events import Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class Route:
     goes_on: bool = False  # whether the routes after it are tried too
     line: int = 1  # in the file
     routes: tuple[Route, ...] = ()
+    audience: Audience = ()  # who hears of it beside the receivers, by the item
     around: tuple[Conditions, ...] = ()  # what the routes around it take, the outermost first
 
     @property
@@ -37,28 +42,38 @@ class Routes:
     """A checked `notify.yaml`: its last route takes everything, and every receiver that a route names exists."""
 
     file: str
-    receivers: Mapping[str, Receiver]
+    receivers: Mapping[str, Receiver]  # with those of the people in the directory
     routes: tuple[Route, ...]
     lines: Mapping[str, int]  # receiver -> its line in the file
     templates: Path | None = None  # the folder of the installation's own
     groupings: Mapping[str, Grouping] = field(default_factory=dict)  # by route; the others group nothing
     inhibit: tuple[Rule, ...] = ()
+    directory: Directory | None = None  # there is one where a route has an audience
+
+    def problem(self, receiver: str, message: str) -> Problem:
+        """A problem with the channel of *receiver*; of a person's it is one of all channels of the kind."""
+        around = f"receivers.{receiver}" if receiver not in self.people else "people_channels"
+        return Problem(self.file, self.lines[receiver], f"{around}.{self.receivers[receiver].channel}", message)
+
+    @property
+    def people(self) -> frozenset[str]:
+        """The receivers that are people's."""
+        return frozenset() if self.directory is None else frozenset(self.directory.reached.values())
 
     def each(self) -> Iterator[Route]:
         """Every route of the tree, in the order of the file."""
         return _each(self.routes)
 
 
-def route(routes: Routes, record: PublishedRecord) -> list[Notice]:
-    """The notices that *record* calls for, in the order of the file, each with its reason.
+def route(routes: Routes, record: PublishedRecord, at: Instant) -> list[Notice]:
+    """The notices that *record* calls for at *at*, in the order of the file, each with its reason.
 
     A receiver that several routes name hears of it once.
     """
     notices: dict[str, Notice] = {}
     for taker in takers(routes.routes, record):
-        for name in taker.receivers:
-            channel = routes.receivers[name].channel
-            notices.setdefault(name, Notice(taker.name, name, channel, _reason(taker)))
+        for name, reason in _told(routes, taker, record, at):
+            notices.setdefault(name, Notice(taker.name, name, routes.receivers[name].channel, reason))
     return list(notices.values())
 
 
@@ -75,6 +90,16 @@ def takers(routes: Sequence[Route], record: PublishedRecord) -> list[Route]:
         if not candidate.goes_on:
             break
     return found
+
+
+def _told(routes: Routes, taker: Route, record: PublishedRecord, at: Instant) -> Iterator[tuple[str, str]]:
+    reason = _reason(taker)
+    for name in taker.receivers:
+        yield name, reason
+    if taker.audience and routes.directory is not None:
+        found = resolve(routes.directory, taker.audience, record, at)
+        for name in found.receivers:
+            yield name, f"{reason}; to {found.how}"
 
 
 def _each(routes: Sequence[Route]) -> Iterator[Route]:

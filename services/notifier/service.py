@@ -15,6 +15,7 @@ from services.notifier.api import router
 from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, open_channels
 from services.notifier.handlers import Courier, Grave, Inbox, OnDelivered, Surroundings, Switchboard
+from services.notifier.reading import files_beside, read_routes
 from services.notifier.retry import SCHEDULE
 from services.notifier.settings import Settings
 from services.notifier.store import Store
@@ -114,7 +115,13 @@ class NotifierService:
             every(self._time.round, stop),
             every(self._count, stop),
             every(self._prune, stop),
-            reload_on_change(settings.notify_routes, self._reload, signals, metrics=self._metrics),
+            reload_on_change(
+                settings.notify_routes,
+                self._reload,
+                signals,
+                metrics=self._metrics,
+                beside=lambda: files_beside(settings.notify_routes),
+            ),
         )
 
     async def stop(self) -> None:
@@ -143,8 +150,7 @@ class NotifierService:
         return self._board
 
     def _read_routes(self) -> Switchboard:
-        path = self._settings.notify_routes
-        routes = routes_file.parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+        routes = read_routes(self._settings.notify_routes)
         for finding in routes_file.findings(routes):
             log.warning("routes", finding=str(finding))
         shelf = read_shelf(routes.templates)

@@ -94,3 +94,29 @@ async def test_a_hangup_in_the_middle_of_reading_has_the_file_read_once_more(tmp
         await reads.get()
     signals.stop.set()
     await watching
+
+
+async def test_a_file_beside_it_counts_too_from_when_it_is_named(tmp_path: Path) -> None:
+    rewrite(tmp_path)
+    (tmp_path / "away").mkdir()
+    other = tmp_path / "away" / "people.yaml"
+    signals, reads, named = Signals(), asyncio.Queue[int](), set[Path]()
+
+    async def reload() -> None:
+        named.add(other)
+        reads.put_nowait(1)
+
+    file, metrics = tmp_path / "policies.yaml", Metrics("0", "0")
+    watching = asyncio.create_task(reload_on_change(file, reload, signals, metrics=metrics, beside=lambda: named))
+    async with asyncio.timeout(20):
+        while reads.empty():
+            signals._hang_up()
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)  # what the hangups still call for
+        while not reads.empty():
+            reads.get_nowait()
+        while reads.empty():
+            other.write_text("people: {}")
+            await asyncio.sleep(0.1)
+    signals.stop.set()
+    await watching

@@ -27,6 +27,8 @@ from services.notifier.endpoints.others import Apprise, KafkaTopic
 from services.notifier.endpoints.paging import Alertmanager, Opsgenie, PagerDuty
 from services.notifier.endpoints.webhook import Webhook
 from services.notifier.matching import FIELDS
+from services.notifier.people.audience import Role
+from services.notifier.people.directory_model import ADDRESSED, DirectoryModel
 from services.notifier.reader import Reader
 from services.notifier.receivers import CHANNELS
 from services.notifier.retry import SCHEDULE
@@ -54,6 +56,7 @@ from tests.documentation import DOCS, PAGES, ROOT, TABLES, examples, first_colum
 EVENTS: Final = DOCS / "events.md"
 POLICIES: Final = DOCS / "policies.md"
 NOTIFICATIONS: Final = DOCS / "notifications.md"
+PEOPLE: Final = DOCS / "people.md"
 TEMPLATES: Final = DOCS / "templates.md"
 HOLDING: Final = DOCS / "holding.md"
 CHANNELS_PAGE: Final = DOCS / "channels.md"
@@ -239,6 +242,26 @@ def test_the_receiver_with_a_language_in_the_docs_is_accepted() -> None:
     routes = routes_file.parse(f"{text}routes: [{{receivers: [guardia]}}]\n", "docs/templates.md")
     assert routes.receivers["guardia"].reader == Reader("es", "Europe/Madrid")
     assert routes.templates == Path("docs/templates")
+
+
+def test_every_option_of_the_directory_is_documented_and_no_other() -> None:
+    schema = DirectoryModel.model_json_schema(by_alias=True)
+    for heading, definition in (("Person", "PersonModel"), ("Group", "GroupModel"), ("Rotation", "RotationModel")):
+        assert set(first_column(PEOPLE, heading)) == options(schema, definition)
+    assert set(first_column(PEOPLE, "Audiences")) == set(get_args(Role))
+    listed = {
+        line.split("`")[1]
+        for line in PEOPLE.read_text().partition("## Channels of people")[2].splitlines()
+        if line[:3] == "| `"
+    }
+    assert listed == set(ADDRESSED)
+
+
+def test_the_directory_in_the_docs_is_accepted_with_the_routes_that_it_is_for() -> None:
+    (notify,), (people,) = examples(PEOPLE, "yaml", "people-routes"), examples(PEOPLE, "yaml", "people")
+    routes = routes_file.parse(notify, "notify.yaml", {"people.yaml": Document(people, "people.yaml")})
+    assert routes_file.findings(routes) == []
+    assert routes.people == {"nora", "luis", "ana"}
 
 
 def test_the_schedule_of_retries_is_documented() -> None:

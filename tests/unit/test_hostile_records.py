@@ -126,7 +126,7 @@ def test_what_the_notifier_reads_can_be_told_to_everybody(headers: Headers, valu
     except BadRecord as exc:
         assert str(exc)  # noqa: PT017 # both ways are right
         return
-    assert len(route(ROUTES, record)) == 2
+    assert len(route(ROUTES, record, NOON)) == 2
     told = delivery(record)
     for text in (message.line(record), message.subject(record), *message.thread(record)):
         assert text.isprintable()

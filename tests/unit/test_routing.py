@@ -7,7 +7,7 @@ import pytest
 from services.notifier.matching import Conditions
 from services.notifier.receivers import Console, Receiver
 from services.notifier.routing import Route, Routes, route
-from tests.factories import breach
+from tests.factories import DUE, breach
 
 CONSOLE = Receiver(console=Console())
 
@@ -28,12 +28,12 @@ def test_the_first_route_that_matches_decides() -> None:
     table = routes(
         Route("urgent", taking(severity="high"), ("pager",)), Route("tickets", taking(kind="ticket"), ("mail",)), REST
     )
-    assert [notice.receiver for notice in route(table, breach())] == ["pager"]
+    assert [notice.receiver for notice in route(table, breach(), DUE)] == ["pager"]
 
 
 def test_a_route_that_continues_lets_later_ones_match_too() -> None:
     table = routes(Route("urgent", taking(severity="high"), ("pager",), goes_on=True), REST)
-    assert [(notice.route, notice.receiver) for notice in route(table, breach())] == [
+    assert [(notice.route, notice.receiver) for notice in route(table, breach(), DUE)] == [
         ("urgent", "pager"),
         ("rest", "all"),
     ]
@@ -41,22 +41,22 @@ def test_a_route_that_continues_lets_later_ones_match_too() -> None:
 
 def test_a_receiver_that_two_routes_name_hears_of_a_breach_once() -> None:
     table = routes(Route("urgent", taking(severity="high"), ("all",), goes_on=True), REST)
-    assert [(notice.route, notice.receiver) for notice in route(table, breach())] == [("urgent", "all")]
+    assert [(notice.route, notice.receiver) for notice in route(table, breach(), DUE)] == [("urgent", "all")]
 
 
 def test_a_route_without_receivers_alerts_nobody_and_stops_the_search() -> None:
     table = routes(Route("warnings", taking(type="warning"), ()), REST)
-    assert route(table, breach(event_type="sla.clock.warning.v1", breach_id=None)) == []
+    assert route(table, breach(event_type="sla.clock.warning.v1", breach_id=None), DUE) == []
 
 
 def test_the_default_route_takes_what_no_other_took() -> None:
     table = routes(Route("calls", taking(kind="call"), ("pager",)), REST)
-    assert [notice.reason for notice in route(table, breach())] == ["route rest takes everything"]
+    assert [notice.reason for notice in route(table, breach(), DUE)] == ["route rest takes everything"]
 
 
 def test_an_alert_says_what_of_the_breach_matched() -> None:
     table = routes(Route("urgent", taking(severity=["high", "critical"], kind="ticket"), ("pager",)), REST)
-    assert route(table, breach())[0].reason == "route urgent: severity is critical or high, kind is ticket"
+    assert route(table, breach(), DUE)[0].reason == "route urgent: severity is critical or high, kind is ticket"
 
 
 ACME = taking(customer="acme")
@@ -83,11 +83,11 @@ TREE = routes(Route("acme", ACME, ("acme-desk",), routes=WITHIN_ACME), REST)
 )
 def test_routes_within_a_route_come_first(severity: str, item: str, customer: str, told: list[str]) -> None:
     found = breach(severity=severity, item=item, attributes={"customer": customer})
-    assert [f"{notice.route}: {notice.receiver}" for notice in route(TREE, found)] == told
+    assert [f"{notice.route}: {notice.receiver}" for notice in route(TREE, found, DUE)] == told
 
 
 def test_an_alert_says_what_the_routes_around_its_route_took_too() -> None:
-    (notice,) = route(TREE, breach(severity="high", attributes={"customer": "acme"}))
+    (notice,) = route(TREE, breach(severity="high", attributes={"customer": "acme"}), DUE)
     assert notice.reason == "route acme/urgent: customer is acme, severity is high"
 
 

@@ -78,16 +78,15 @@ def fingerprints(routes: Routes, outside: Outside) -> dict[str, str]:
 
 
 def _of_each(routes: Routes, make: Callable[[Receiver], Made]) -> dict[str, Made]:
-    problems: list[Problem] = []
+    problems: dict[Problem, None] = {}  # what is missing for one person is missing for all
     made: dict[str, Made] = {}
     for name, receiver in routes.receivers.items():
         try:
             made[name] = make(receiver)
         except ValueError as exc:
-            place = f"receivers.{name}.{receiver.channel}"
-            problems.append(Problem(routes.file, routes.lines[name], place, str(exc)))
+            problems[routes.problem(name, str(exc))] = None
     if problems:
-        raise BadDocument(problems)
+        raise BadDocument(list(problems))
     return made
 
 
