@@ -28,6 +28,8 @@ from shared.kafka.connection import Record
 from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
+TOGETHER: Final = 64
+"""After so many items that fire, 5 ms, others have their turn; after each partition it took twice as long to fire."""
 AWAKE: Final = 4_096
 """Of so many items, those used last, the state is kept unpacked: 24 MiB, and most events are about one of them."""
 
@@ -117,6 +119,7 @@ class Timer:
         by_partition: dict[int, set[str]] = {}
         for _, partition, key in entries:
             by_partition.setdefault(partition, set()).add(key)
+        fired = 0
         for partition, keys in by_partition.items():
             holding = self._holdings.partitions.get(partition)
             if holding is None:
@@ -127,7 +130,10 @@ class Timer:
                 firing = Firing(evidence.through, self._now(), evidence.late_possible, self._rulebook().calendar_data)
                 for key in keys:
                     self._teller.fire(self._draft, holding, key, firing)
-            await asyncio.sleep(0)  # let leases be renewed, however much is due
+            fired += len(keys)
+            if fired >= TOGETHER:
+                fired = 0
+                await asyncio.sleep(0)  # let leases be renewed, however much is due
         await self.close()
 
     async def close(self) -> None:
