@@ -103,6 +103,14 @@ class Metrics:
             "sla_notification_template_faults", "Messages sent in the built-in form because a template failed.", "kind"
         )
         self.deliveries_pending = self._gauge("sla_notification_pending", "Deliveries that are not done yet.")
+        self.endpoints = self._gauge(
+            "sla_notification_endpoints",
+            "Receivers to which nothing is sent: disabled, or resting for a while.",
+            "state",
+        )
+        self.diverted = self._counter(
+            "sla_notifications_diverted", "Deliveries told to another receiver, because theirs was disabled."
+        )
 
     def _of_every_service(self) -> None:
         self.event_loop_lag = self._histogram("sla_event_loop_lag_seconds", "How late the event loop ran.", "service")

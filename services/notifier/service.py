@@ -14,11 +14,13 @@ from services.notifier import routes_file
 from services.notifier.api import router
 from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, open_channels
-from services.notifier.handlers import Courier, Grave, Inbox, OnDelivered, Surroundings, Switchboard
+from services.notifier.courier import Courier
+from services.notifier.handlers import Grave, Inbox
 from services.notifier.reading import files_beside, read_routes
 from services.notifier.retry import SCHEDULE
 from services.notifier.settings import Settings
 from services.notifier.store import Store
+from services.notifier.switchboard import OnDelivered, Surroundings, Switchboard
 from services.notifier.templates import template_lint
 from services.notifier.templates.folder import shelf as read_shelf
 from services.notifier.templates.library import Library

@@ -11,12 +11,15 @@ from uuid import UUID
 import pytest
 
 from services.notifier.alerts.deciding import Decide
+from services.notifier.breaker import FAILURES, FIRST_REST
+from services.notifier.courier import Courier
 from services.notifier.delivery import Channel, ChannelName, Delivery, Notice, Outcome
-from services.notifier.handlers import Courier, Grave, Inbox, Surroundings, Switchboard
+from services.notifier.handlers import Grave, Inbox
 from services.notifier.matching import Conditions
 from services.notifier.receivers import Console, Receiver
 from services.notifier.retry import Finished
 from services.notifier.routing import Route, Routes
+from services.notifier.switchboard import Surroundings, Switchboard
 from shared.breach_records import PublishedRecord
 from shared.db import BadData
 from shared.dlq_limit import USUAL, DlqLimit, DlqMeter
@@ -41,6 +44,7 @@ class Shelf:
     released: list[Delivery] = field(default_factory=list)
     remembered: list[Sequence[tuple[PublishedRecord, Sequence[Notice]]]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[Mapping[str, int]] = field(default_factory=list)  # for how much of each receiver
 
     async def remember(
         self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide
@@ -51,6 +55,7 @@ class Shelf:
 
     async def claim(self, free: Mapping[str, int], now: Instant, *, lease: Span) -> list[Delivery]:
         self._answer()
+        self.asked.append(free)
         given = [each for each in self.waiting if each.receiver in free]
         self.waiting = [each for each in self.waiting if each.receiver not in free]
         return given
@@ -88,7 +93,8 @@ class Mouth:
 
 
 def around(**changes: Any) -> Surroundings:
-    return Surroundings(now=lambda: DUE, chance=lambda: 0.0, metrics=Metrics("1", "2026"), **changes)
+    usual: dict[str, Any] = {"now": lambda: DUE, "chance": lambda: 0.0, "metrics": Metrics("1", "2026")}
+    return Surroundings(**{**usual, **changes})
 
 
 async def delivering(shelf: Shelf, channels: Mapping[str, Channel], surroundings: Surroundings, number: int) -> None:
@@ -232,3 +238,50 @@ async def test_a_database_that_is_away_lets_the_batch_wait() -> None:
     _, value, headers = breach_record(breach())
     with pytest.raises(Unavailable):
         await inbox(Shelf(away=1), [], asyncio.Event()).on_breach([Read(value, headers)])
+
+
+async def test_an_endpoint_that_fails_again_and_again_is_left_alone_and_then_tried_with_one() -> None:
+    now = [DUE]
+    shelf = Shelf([delivery(breach(f"event-{number}")) for number in range(FAILURES)])
+    mouth = Mouth(Outcome("retry", "503", 503), concurrency=FAILURES)
+    board = Switchboard(ROUTES, {"team": mouth})
+    courier = Courier(shelf, board, around(now=lambda: now[0]), wake=asyncio.Event())
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        await courier.round(group)
+    asked: list[Mapping[str, int]] = []
+    shelf.asked = asked
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        await courier.round(group)  # rests
+        now[0] += FIRST_REST
+        shelf.waiting = [delivery(breach("event-9"))]
+        await courier.round(group)  # one trial
+        mouth.outcome = Outcome("delivered", "204", 204)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        await courier.round(group)  # all of it
+    assert asked == [{}, {"team": 1}, {"team": FAILURES}]
+
+
+async def test_a_receiver_that_says_it_is_no_more_is_told_of_and_one_that_is_disabled_is_not_asked() -> None:
+    told: list[tuple[str, str]] = []
+    shelf, gone = Shelf([delivery()]), Mouth(Outcome("refused", "410 Gone", 410, gone=True))
+    board = Switchboard(ROUTES, {"team": gone})
+    courier = Courier(shelf, board, around(on_gone=lambda *what: told.append(what)), wake=asyncio.Event())
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        await courier.round(group)
+    board.disabled = {"team": "410 Gone"}
+    shelf.waiting, shelf.asked = [delivery(breach("event-2"))], []
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        await courier.round(group)
+    assert (told, shelf.asked) == ([("team", "410 Gone")], [{}])
+
+
+async def test_a_reload_lets_every_endpoint_begin_anew() -> None:
+    shelf = Shelf([delivery(breach(f"event-{number}")) for number in range(FAILURES)])
+    board = Switchboard(ROUTES, {"team": Mouth(Outcome("retry", "503", 503), concurrency=FAILURES)})
+    courier = Courier(shelf, board, around(), wake=asyncio.Event())
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        await courier.round(group)
+    board.channels = {"team": Mouth(Outcome("delivered", "204", 204), concurrency=3)}
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        await courier.round(group)
+    assert shelf.asked[-1] == {"team": 3}
