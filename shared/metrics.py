@@ -111,6 +111,10 @@ class Metrics:
         self.diverted = self._counter(
             "sla_notifications_diverted", "Deliveries told to another receiver, because theirs was disabled."
         )
+        self.alerts = self._gauge(
+            "sla_alerts", "Alerts that are not over; of warnings those whose promise can still be kept.", "standing"
+        )
+        self.escalation_steps = self._counter("sla_escalation_steps", "Steps of escalations that were taken.")
 
     def _of_every_service(self) -> None:
         self.event_loop_lag = self._histogram("sla_event_loop_lag_seconds", "How late the event loop ran.", "service")
@@ -152,6 +156,11 @@ class Metrics:
         rest = list(islice(sources.values(), SOURCE_LABELS, None))
         if rest:
             self._show_source(OTHER, OTHER, min(heard_s for heard_s, _ in rest), any(silent for _, silent in rest))
+
+    def show_alerts(self, standing: Mapping[str, int]) -> None:
+        """Show how many alerts stand how; of those that are not named, none do."""
+        for name in ("warning", "open", "acknowledged"):
+            self.alerts.labels(standing=name).set(standing.get(name, 0))
 
     def _show_source(self, tenant: str, source: str, heard_s: float, is_silent: bool) -> None:  # noqa: FBT001 # a value
         self.source_heard.labels(tenant=tenant, source=source).set(heard_s)

@@ -13,6 +13,7 @@ from shared.errors import Problem
 def unused(routes: Routes) -> Iterator[Problem]:
     """Receivers that nobody would ever hear of."""
     used = {name for each in routes.each() for name in each.receivers} | _asked(routes) | routes.people
+    used |= {name for each in routes.escalations.values() for step in each.steps for name in step.receivers}
     for name, line in routes.lines.items():
         if name not in used:
             yield Problem(routes.file, line, f"receivers.{name}", "no route names this receiver")

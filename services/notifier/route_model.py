@@ -120,6 +120,7 @@ class RouteModel(Asked, GroupingOptions):
     name: str | None = Field(None, min_length=1)
     receivers: tuple[str, ...] | None = None
     audience: AudienceNames = ()
+    escalation: str | None = None
     goes_on: bool = Field(default=False, alias="continue")
     routes: tuple[RouteModel, ...] = ()
 

@@ -40,6 +40,15 @@ def groupings(tree: Sequence[Planted], defaults: GroupingOptions) -> dict[str, G
     return {name: grouping for name, grouping in found.items() if grouping is not None}
 
 
+def without_escalation(document: Document, tree: Sequence[Planted], escalations: Collection[str]) -> Iterator[Problem]:
+    """The routes that name an escalation which does not exist."""
+    for each in _all(tree):
+        name, place = each.model.escalation, (*each.place, "escalation")
+        if name is not None and name not in escalations and place in document.lines:  # else it is one's around it
+            known = ", ".join(escalations) or "which there are none of"
+            yield document.problem(place, f"expected one of the escalations {known}, got {name!r}")
+
+
 def problems(document: Document, tree: Sequence[Planted], receivers: Collection[str]) -> Iterator[Problem]:
     """What a schema cannot say: names that stand twice, receivers that do not exist, and nobody for what is left."""
     names: set[str] = set()
@@ -91,6 +100,7 @@ def _route(document: Document, each: Planted) -> Route:
         line=document.line(each.place),
         routes=grown(document, each.within),
         around=each.around,
+        escalation=each.model.escalation,
     )
 
 

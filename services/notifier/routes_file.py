@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from services.notifier import route_tree
+from services.notifier import escalation_file, route_tree
 from services.notifier.endpoints.values import Strict
+from services.notifier.escalation_file import EscalationModel
 from services.notifier.exposure import exposed
 from services.notifier.grouping import GroupingOptions
 from services.notifier.inhibition_model import InhibitModel
@@ -33,6 +34,7 @@ class _File(Strict):
     inhibit: tuple[InhibitModel, ...] = ()
     directory: str | None = Field(None, min_length=1)
     people_channels: dict[PersonalKind, dict[str, Any]] = Field(default_factory=dict)
+    escalations: dict[str, EscalationModel] = Field(default_factory=dict)
 
 
 def files_beside(text: str, file: str) -> tuple[str, ...]:
@@ -72,9 +74,12 @@ def parse(text: str, file: str, beside: Mapping[str, Document] | None = None) ->
     problems += wrong
     if checked.directory is None:
         problems += route_tree.unresolved(document, tree)
+    problems += route_tree.without_escalation(document, tree, checked.escalations)
+    problems += escalation_file.problems(document, checked.escalations, checked.receivers)
     if problems:
         raise BadDocument(problems)
     lines = {name: document.line(("receivers", name)) for name in checked.receivers}
+    escalations = escalation_file.built(document, checked.escalations)
     # Beside the file that names it, wherever the process was started.
     templates = None if checked.templates is None else Path(file).parent / checked.templates
     personal = {} if people is None else people.receivers
@@ -82,6 +87,7 @@ def parse(text: str, file: str, beside: Mapping[str, Document] | None = None) ->
     return Routes(
         *(file, {**checked.receivers, **personal}, route_tree.grown(document, tree), lines, templates),
         groupings=route_tree.groupings(tree, checked.defaults),
+        escalations=escalations,
         inhibit=tuple(each.rule(at) for at, each in enumerate(checked.inhibit)),
         directory=None if people is None else people.directory,
     )
@@ -94,7 +100,9 @@ def json_schema() -> dict[str, Any]:
 
 def findings(routes: Routes) -> list[Problem]:
     """What is allowed but hardly meant: receivers never used, routes never reached, secrets in plain sight."""
-    return list(dict.fromkeys([*unused(routes), *unreachable(routes), *exposed(routes)]))
+    named = {each.escalation for each in routes.each()}
+    unnamed = escalation_file.unused(routes.file, routes.escalations, named)
+    return list(dict.fromkeys([*unused(routes), *unreachable(routes), *unnamed, *exposed(routes)]))
 
 
 def _named(text: str, file: str, section: str) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.notifier.alerts.deciding import Chosen
+from services.notifier.alerts.escalation import Escalation
 from services.notifier.delivery import Notice
 from services.notifier.grouping import Grouping
 from services.notifier.inhibition import Rule
@@ -30,6 +32,7 @@ class Route:
     routes: tuple[Route, ...] = ()
     audience: Audience = ()  # who hears of it beside the receivers, by the item
     around: tuple[Conditions, ...] = ()  # what the routes around it take, the outermost first
+    escalation: str | None = None  # of what it takes
 
     @property
     def conditions(self) -> tuple[Conditions, ...]:
@@ -48,6 +51,7 @@ class Routes:
     templates: Path | None = None  # the folder of the installation's own
     groupings: Mapping[str, Grouping] = field(default_factory=dict)  # by route; the others group nothing
     inhibit: tuple[Rule, ...] = ()
+    escalations: Mapping[str, Escalation] = field(default_factory=dict)  # every one that a route names is there
     directory: Directory | None = None  # there is one where a route has an audience
 
     def problem(self, receiver: str, message: str) -> Problem:
@@ -75,6 +79,12 @@ def route(routes: Routes, record: PublishedRecord, at: Instant) -> list[Notice]:
         for name, reason in _told(routes, taker, record, at):
             notices.setdefault(name, Notice(taker.name, name, routes.receivers[name].channel, reason))
     return list(notices.values())
+
+
+def escalation_of(routes: Routes, record: PublishedRecord) -> Chosen | None:
+    """The escalation of *record*: that of the first route which takes it and names one."""
+    named = ((taker.name, taker.escalation) for taker in takers(routes.routes, record))
+    return next((Chosen(name, escalation) for name, escalation in named if escalation is not None), None)
 
 
 def takers(routes: Sequence[Route], record: PublishedRecord) -> list[Route]:

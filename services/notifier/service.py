@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
 from fastapi import APIRouter
 
 from services.notifier import routes_file
+from services.notifier.alerts.deciding import Decider
 from services.notifier.api import router
 from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, open_channels
 from services.notifier.courier import Courier
+from services.notifier.escalation_store import EscalationStore
+from services.notifier.escalator import Escalator
 from services.notifier.handlers import Grave, Inbox
 from services.notifier.reading import files_beside, read_routes
 from services.notifier.retry import SCHEDULE
+from services.notifier.routing import Routes, escalation_of
 from services.notifier.settings import Settings
 from services.notifier.store import Store
 from services.notifier.switchboard import OnDelivered, Surroundings, Switchboard
@@ -107,6 +112,8 @@ class NotifierService:
         )
         inbox = Inbox(self._store, board, around, wake=self._wake, grave=Grave(self._bury, self._meter))
         courier = Courier(self._store, board, around, wake=self._wake)
+        steps = EscalationStore(self.database)
+        escalator = Escalator(steps, board, self._time.now, metrics=self._metrics, wake=self._wake)
         subscription = Subscription(
             (settings.topics.breaches,), settings.notifier_group, settings.notifier_batch_records
         )
@@ -114,6 +121,7 @@ class NotifierService:
             stop,
             consume(settings.connection, subscription, inbox.on_breach, stop=stop, joined=self._joined),
             courier.run(stop),
+            escalator.run(stop),
             every(self._time.round, stop),
             every(self._count, stop),
             every(self._prune, stop),
@@ -168,7 +176,7 @@ class NotifierService:
             writer_of=lambda receiver: TemplateWriter(library, receiver.reader, self._template_failed),
             produce=self._producer.send,
         )
-        return Switchboard(routes, open_channels(routes, outside))
+        return Switchboard(routes, open_channels(routes, outside), _decider(routes))
 
     def _template_failed(self, kind: TemplateKind, fault: BadDocument) -> None:
         self._metrics.template_faults.labels(kind=kind).inc()
@@ -176,7 +184,7 @@ class NotifierService:
 
     async def _reload(self) -> None:
         fresh, board = self._read_routes(), self._loaded()
-        board.routes, board.channels = fresh.routes, fresh.channels
+        board.routes, board.channels, board.decider = fresh.routes, fresh.channels, fresh.decider
         self._wake.set()
 
     async def _bury(self, letters: Sequence[Outgoing]) -> None:
@@ -191,12 +199,14 @@ class NotifierService:
         known, now = self._loaded().channels, self._time.now()
         try:
             pending = await self._store.pending()
+            standing = await self._store.standing(now)
             # Another process may know a receiver that this one does not know yet, so time is left for that.
             given_up = await self._store.abandon(list(known), now - sum(SCHEDULE), now)
         except Unavailable as exc:
             log.warning("pending deliveries were not counted", error=str(exc))
             return COUNT_S
         self._metrics.deliveries_pending.set(sum(pending.values()))
+        self._metrics.show_alerts(standing)
         strays = {name: count for name, count in pending.items() if name not in known}
         if strays:
             log.warning("deliveries wait for receivers that the routes no longer name", given_up=given_up, **strays)
@@ -210,3 +220,11 @@ class NotifierService:
             log.warning("old deliveries were not forgotten", error=str(exc))
             return PRUNE_S
         return 0.0 if forgotten else PRUNE_S
+
+
+def _decider(routes: Routes) -> Decider:
+    return Decider(
+        escalations=routes.escalations,
+        choose=partial(escalation_of, routes),
+        channels={name: receiver.channel for name, receiver in routes.receivers.items()},
+    )

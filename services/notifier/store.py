@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, select, tuple_, update
+from sqlalchemy import Row, delete, func, or_, select, tuple_, update
 
 from services.notifier import alert_rows
 from services.notifier.alerts.deciding import Decide, Decider
@@ -25,11 +25,12 @@ from services.notifier.statements import (
     NEW_RECEIVED,
     RECEIVED,
 )
-from services.notifier.tables import delivery, received
+from services.notifier.tables import alert, delivery, received
 from shared.breach_records import PublishedRecord, published_record
 from shared.db import Database
 from shared.events import Instant, Span, instant, moment
 
+ON: Final = ("warning", "open", "acknowledged")
 DECIDE: Final[Decide] = Decider().on_event  # nothing is held
 PRUNED_AT_ONCE: Final = 5_000  # rows; a bigger statement would hold its locks for long
 _CHANGED: Final = ("bucket", "id", "claim", "state", "attempts", "next_attempt_at", "finished_at", "last_answer")
@@ -162,6 +163,18 @@ class Store:
             rows = await connection.execute(counts.group_by(delivery.c.receiver))
             return {row.receiver: row.waiting for row in rows}
 
+    async def standing(self, now: Instant) -> Mapping[str, int]:
+        """How many alerts that are not over stand how; of the warnings those whose promise can still be kept.
+
+        Raises:
+            Unavailable, Refused: see `shared.db`.
+        """
+        is_on = or_(alert.c.standing.in_(("open", "acknowledged")), alert.c.due_at > moment(now))
+        counts = select(alert.c.standing, func.count().label("number")).where(alert.c.standing.in_(ON), is_on)
+        async with self._database.transaction("count alerts") as connection:
+            rows = await connection.execute(counts.group_by(alert.c.standing))
+            return {row.standing: row.number for row in rows}
+
     async def abandon(self, known: Collection[str], before: Instant, now: Instant) -> int:
         """Give up what has waited since *before* for a receiver that is not *known* any more; how many.
 
@@ -192,7 +205,11 @@ class Store:
             delivery.c.state.in_(UNFINISHED),
         )
         old = select(*key).where(received.c.received_at < moment(before), ~waiting.exists()).limit(PRUNED_AT_ONCE)
+        unsent = select(delivery.c.id).where(delivery.c.alert_id == alert.c.id, delivery.c.finished_at.is_(None))
+        quiet = select(alert.c.id).where(alert.c.changed_at < moment(before), ~unsent.exists())
+        over = quiet.limit(PRUNED_AT_ONCE)
         async with self._database.transaction("forget old deliveries") as connection:
+            await connection.execute(delete(alert).where(alert.c.id.in_(over)))
             return (await connection.execute(delete(received).where(tuple_(*key).in_(old)))).rowcount
 
     def _delivery(self, row: Row[Any]) -> Delivery:

@@ -60,6 +60,7 @@ PEOPLE: Final = DOCS / "people.md"
 TEMPLATES: Final = DOCS / "templates.md"
 HOLDING: Final = DOCS / "holding.md"
 CHANNELS_PAGE: Final = DOCS / "channels.md"
+ALERTS: Final = DOCS / "alerts.md"
 OPERATIONS: Final = DOCS / "operations.md"
 README: Final = ROOT / "README.md"
 FOLDERS: Final = "services|shared|deploy|tests|docs"
@@ -181,6 +182,7 @@ def test_every_option_of_a_policy_file_is_documented_and_no_other(heading: str, 
 
 def test_every_option_of_the_routes_file_is_documented_and_no_other() -> None:
     assert set(first_column(NOTIFICATIONS, "Routes")) == options(routes_file.json_schema(), "RouteModel")
+    assert set(first_column(ALERTS, "Escalation")) == options(routes_file.json_schema(), "StepModel")
 
 
 def options_of(settings: type[BaseModel]) -> set[str]:
@@ -308,7 +310,7 @@ def test_the_sources_in_the_docs_are_accepted() -> None:
 
 
 def test_the_routes_in_the_docs_are_accepted() -> None:
-    for text in [*examples(NOTIFICATIONS, "yaml", "routes"), *examples(HOLDING, "yaml", "routes")]:
+    for text in (text for page in (NOTIFICATIONS, HOLDING, ALERTS) for text in examples(page, "yaml", "routes")):
         routes = routes_file.parse(text, "notifications.md")
         assert routes_file.findings(routes) == []
         asked = {name for route in routes.each() for name in (*route.takes.match, *route.takes.patterns)}

@@ -59,9 +59,9 @@ def next_step(escalation: Escalation, alert: StandingAlert) -> Due | None:
     course = _course(alert, told)
     waiting = [due for due in _first(escalation, alert, course, told) if due is not None]
     found = min(waiting, key=lambda due: due.at, default=None) or _again(escalation, alert, course, told)
-    if found is None or alert.snoozed_until is None or found.at >= alert.snoozed_until:
+    if found is None or alert.snoozed_until is None:
         return found
-    return Due(alert.snoozed_until, found.step, found.name, found.course)
+    return Due(max(found.at, alert.snoozed_until), found.step, found.name, found.course)
 
 
 def due_steps(escalation: Escalation, alert: StandingAlert, now: Instant) -> list[Due]:
@@ -73,7 +73,7 @@ def due_steps(escalation: Escalation, alert: StandingAlert, now: Instant) -> lis
     course = alert.course
     while (due := next_step(escalation, replace(alert, course=course))) is not None and due.at <= now:
         # A repeat that is late is counted from now: those that were missed are not made up for.
-        course = Course(due.course.breach, due.course.taken, due.course.repeats, now)
+        course = replace(due.course, last_at=now)
         found.append(Due(due.at, due.step, due.name, course))
     return found
 
@@ -84,14 +84,15 @@ def _course(alert: StandingAlert, told: Now) -> Course:
     before = alert.course
     if before is None or (before.breach != breach and before.breach is not None):
         return Course(breach)
-    return Course(breach, before.taken, before.repeats, before.last_at)
+    return replace(before, breach=breach)
 
 
 def _first(escalation: Escalation, alert: StandingAlert, course: Course, told: Now) -> Iterator[Due | None]:
     for step in escalation.steps:
         if step.at not in course.taken and not _is_stopped(step, alert):
             at = _when(step, alert, told)
-            taken = Course(course.breach, (*course.taken, step.at), course.repeats, course.last_at)
+            lasting = course.lasting if step.unless == "acknowledged" else (*course.lasting, step.at)
+            taken = replace(course, taken=(*course.taken, step.at), lasting=lasting)
             yield None if at is None else Due(at, step, step.at, taken)
 
 
@@ -101,8 +102,8 @@ def _again(escalation: Escalation, alert: StandingAlert, course: Course, told: N
     if escalation.repeat_every is None or is_over:
         return None
     count = course.repeats + 1
-    taken = Course(course.breach, course.taken, count, course.last_at)
-    return Due(course.last_at + escalation.repeat_every, last, f"{last.at} again {count}", taken)
+    again_at = course.last_at + escalation.repeat_every
+    return Due(again_at, last, f"{last.at} again {count}", replace(course, repeats=count))
 
 
 def _is_stopped(step: Step, alert: StandingAlert) -> bool:

@@ -6,7 +6,7 @@ the facts alone, so neither their order of arrival nor a repeat makes a differen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import reduce
 from typing import Final, Literal
 
@@ -68,6 +68,7 @@ class Course(msgspec.Struct, frozen=True, array_like=True, gc=False):
     taken: tuple[str, ...] = ()  # the steps, by their names
     repeats: int = 0  # of the last one
     last_at: Instant = 0  # when the newest was taken
+    lasting: tuple[str, ...] = ()  # those of the steps that are taken although somebody has taken the alert on
 
 
 class StandingAlert(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -207,7 +208,7 @@ def assigned(alert: StandingAlert, by: str, comment: str, assignee: str | None, 
     return msgspec.structs.replace(_done(alert, act), assignee=assignee)
 
 
-def escalated(alert: StandingAlert, course: Course, told: Iterator[str], *, by: str, now: Instant) -> StandingAlert:
+def escalated(alert: StandingAlert, course: Course, told: Iterable[str], *, by: str, now: Instant) -> StandingAlert:
     """*alert* after the step that *by* names, by which the receivers *told* hear of it."""
     heard = tuple(dict.fromkeys((*alert.told, *told)))
     return msgspec.structs.replace(_done(alert, Act(now, "escalated", by)), course=course, told=heard)
