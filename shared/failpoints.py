@@ -11,7 +11,14 @@ import signal
 from typing import Final, Literal, NamedTuple, get_args
 
 Name = Literal[
-    "after_poll", "before_produce", "after_produce", "before_commit", "after_commit", "before_marking", "after_http"
+    "after_poll",
+    "before_produce",
+    "after_produce",
+    "before_commit",
+    "after_commit",
+    "before_marking",
+    "after_http",
+    "after_release",
 ]
 Action = Literal["exit", "stop"]
 NAMES: Final[tuple[Name, ...]] = get_args(Name)

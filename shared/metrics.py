@@ -115,6 +115,14 @@ class Metrics:
             "sla_alerts", "Alerts that are not over; of warnings those whose promise can still be kept.", "standing"
         )
         self.escalation_steps = self._counter("sla_escalation_steps", "Steps of escalations that were taken.")
+        self.deliveries_held = self._gauge("sla_notification_held", "Deliveries that are not to be sent yet.")
+        self.notices = self._counter(
+            "sla_notices",
+            "What became of notices that were not sent at once: held, released, digested, silenced, muted, superseded.",
+            "outcome",
+        )
+        self.silences = self._gauge("sla_silences", "Silences in force.")
+        self.silences_ended = self._counter("sla_silences_ended", "Silences whose end was noticed.")
 
     def _of_every_service(self) -> None:
         self.event_loop_lag = self._histogram("sla_event_loop_lag_seconds", "How late the event loop ran.", "service")

@@ -15,7 +15,7 @@ from shared.breach_records import PublishedRecord, PublishedType
 from shared.events import BreachEvent, SourceSilence, instant, rfc3339
 
 SOURCE: Final = "/plazo/notifier"
-DIGEST: Final = "sla.alerts.digest.v1"
+DIGEST: Final = "sla.digest.v1"
 
 
 class AlertPart(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class Digest(msgspec.Struct, frozen=True):
 class DigestBody(msgspec.Struct, frozen=True):
     """What a webhook carries of several that are told together."""
 
-    type: Literal["sla.alerts.digest.v1"]
+    type: Literal["sla.digest.v1"]
     timestamp: str  # of the one that is named first
     data: Digest
 

@@ -42,6 +42,7 @@ class Notice:
     why: str = ""  # for people: what holds it, or what made it final
     group: str | None = None  # those of one group may be told together
     step: str | None = None  # which step of an escalation it is
+    silence: UUID | None = None  # which one hides it
 
 
 @dataclass(frozen=True, slots=True)

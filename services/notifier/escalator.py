@@ -10,6 +10,7 @@ import structlog
 
 from services.notifier.alerts.deciding import Decider, DecideStep
 from services.notifier.escalation_store import TAKEN_AT_ONCE, Taken
+from services.notifier.switchboard import Wakes
 from shared.errors import Unavailable
 from shared.events import SECOND, Instant
 from shared.lifecycle import every
@@ -43,7 +44,7 @@ class Escalator:
     """Takes steps that are due; *wake* is set when they have messages to send."""
 
     def __init__(
-        self, store: Store, board: Board, now: Callable[[], Instant], *, metrics: Metrics, wake: asyncio.Event
+        self, store: Store, board: Board, now: Callable[[], Instant], *, metrics: Metrics, wake: Wakes
     ) -> None:
         self._store = store
         self._board = board

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -12,7 +11,7 @@ import structlog
 from services.notifier.alerts.deciding import Decide
 from services.notifier.delivery import Notice
 from services.notifier.routing import route
-from services.notifier.switchboard import Surroundings, Switchboard
+from services.notifier.switchboard import Surroundings, Switchboard, Wakes
 from shared.breach_records import PublishedRecord, decode_published
 from shared.db import BadData
 from shared.deadletters import dead_letter
@@ -49,9 +48,7 @@ class Grave:
 class Inbox:
     """Takes breaches from the topic; *wake* is set when some are new, and *grave* keeps what cannot be read."""
 
-    def __init__(
-        self, store: Store, board: Switchboard, around: Surroundings, *, wake: asyncio.Event, grave: Grave
-    ) -> None:
+    def __init__(self, store: Store, board: Switchboard, around: Surroundings, *, wake: Wakes, grave: Grave) -> None:
         self._store = store
         self._board = board
         self._around = around

@@ -89,7 +89,7 @@ def delivery_row(new: NewDelivery, after: UUID | None, superseded: str | None) -
     due = moment(new.created_at if notice.due is None else notice.due) if unfinished else None
     key = (bucket_in(new.id), new.id, new.record.id, new.alert)
     told = (notice.route, notice.receiver, notice.channel, notice.reason, state, why, notice.group, notice.step)
-    return (*key, *told, 0, 0, due, made, None if unfinished else made, after)
+    return (*key, *told, 0, 0, due, made, None if unfinished else made, after, notice.silence)
 
 
 def alert_row(changed: ChangedAlert, now: Instant) -> Row:

@@ -12,7 +12,7 @@ import structlog
 from fastapi import APIRouter
 
 from services.notifier import routes_file
-from services.notifier.alerts.deciding import Decider
+from services.notifier.alerts.deciding import Decider, Hold
 from services.notifier.api import router
 from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, open_channels
@@ -20,10 +20,15 @@ from services.notifier.courier import Courier
 from services.notifier.escalation_store import EscalationStore
 from services.notifier.escalator import Escalator
 from services.notifier.handlers import Grave, Inbox
+from services.notifier.held_store import HeldStore
+from services.notifier.holding.rules import Rules
 from services.notifier.reading import files_beside, read_routes
+from services.notifier.releaser import Releaser, Ruling
 from services.notifier.retry import SCHEDULE
 from services.notifier.routing import Routes, escalation_of
 from services.notifier.settings import Settings
+from services.notifier.silence_store import SilenceStore
+from services.notifier.silence_watch import SilenceWatch
 from services.notifier.store import Store
 from services.notifier.switchboard import OnDelivered, Surroundings, Switchboard
 from services.notifier.templates import template_lint
@@ -77,6 +82,10 @@ class NotifierService:
         self._joined = asyncio.Event()
         self._wake = asyncio.Event()
         self._meter = DlqMeter(settings.dlq_limit)
+        self._ruling = Ruling(Rules(), metrics, self._wake)
+        self._held = HeldStore(self.database)
+        self._silences_changed = asyncio.Event()
+        self._watch = SilenceWatch(SilenceStore(self.database), self._ruling, self._silences_changed)
         self._board: Switchboard | None = None
 
     def router(self) -> APIRouter:
@@ -98,6 +107,7 @@ class NotifierService:
         if taken_back := await self._store.take_back():
             log.info("deliveries of the process before are taken back", deliveries=taken_back)
         await self._time.round()
+        await self._watch.look(self._time.now())  # before the first breach is read
         await self._producer.start()
 
     async def run(self, signals: Signals) -> None:
@@ -110,10 +120,10 @@ class NotifierService:
             lease=round(settings.notifier_claim_s * SECOND),
             on_delivered=self._world.on_delivered,
         )
-        inbox = Inbox(self._store, board, around, wake=self._wake, grave=Grave(self._bury, self._meter))
+        inbox = Inbox(self._store, board, around, wake=self._ruling, grave=Grave(self._bury, self._meter))
         courier = Courier(self._store, board, around, wake=self._wake)
         steps = EscalationStore(self.database)
-        escalator = Escalator(steps, board, self._time.now, metrics=self._metrics, wake=self._wake)
+        escalator = Escalator(steps, board, self._time.now, metrics=self._metrics, wake=self._ruling)
         subscription = Subscription(
             (settings.topics.breaches,), settings.notifier_group, settings.notifier_batch_records
         )
@@ -122,6 +132,8 @@ class NotifierService:
             consume(settings.connection, subscription, inbox.on_breach, stop=stop, joined=self._joined),
             courier.run(stop),
             escalator.run(stop),
+            Releaser(self._held, self._ruling).run(self._time.now, stop),
+            self._watch.run(self._time.now, stop),
             every(self._time.round, stop),
             every(self._count, stop),
             every(self._prune, stop),
@@ -176,7 +188,9 @@ class NotifierService:
             writer_of=lambda receiver: TemplateWriter(library, receiver.reader, self._template_failed),
             produce=self._producer.send,
         )
-        return Switchboard(routes, open_channels(routes, outside), _decider(routes))
+        channels = open_channels(routes, outside)
+        self._ruling.reload(routes)
+        return Switchboard(routes, channels, _decider(routes, self._ruling.hold))
 
     def _template_failed(self, kind: TemplateKind, fault: BadDocument) -> None:
         self._metrics.template_faults.labels(kind=kind).inc()
@@ -200,6 +214,7 @@ class NotifierService:
         try:
             pending = await self._store.pending()
             standing = await self._store.standing(now)
+            self._metrics.deliveries_held.set(await self._held.count())
             # Another process may know a receiver that this one does not know yet, so time is left for that.
             given_up = await self._store.abandon(list(known), now - sum(SCHEDULE), now)
         except Unavailable as exc:
@@ -222,8 +237,9 @@ class NotifierService:
         return 0.0 if forgotten else PRUNE_S
 
 
-def _decider(routes: Routes) -> Decider:
+def _decider(routes: Routes, hold: Hold) -> Decider:
     return Decider(
+        hold=hold,
         escalations=routes.escalations,
         choose=partial(escalation_of, routes),
         channels={name: receiver.channel for name, receiver in routes.receivers.items()},

@@ -37,7 +37,7 @@ NEW_RECEIVED: Final = ("bucket", "event_id", "type", "time", "item", "breach_id"
 NEW_DELIVERY: Final = (
     *("bucket", "id", "event_id", "alert_id", "route", "receiver", "channel", "reason"),
     *("state", "why", "group_key", "step", "attempts", "claim", "next_attempt_at", "created_at", "finished_at"),
-    "after_id",
+    *("after_id", "silence_id"),
 )
 NEW_ATTEMPT: Final = ("bucket", "delivery_id", "number", "started_at", "duration", "result", "status", "answer")
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, delete, func, or_, select, tuple_, update
 
-from services.notifier import alert_rows
+from services.notifier import alert_rows, digest_rows
 from services.notifier.alerts.deciding import Decide, Decider
 from services.notifier.alerts.standing import unpack
 from services.notifier.delivery import UNFINISHED, AlertView, Delivery, Notice, alert_id, bucket_in
@@ -89,9 +89,9 @@ class Store:
             if not keys:
                 return []
             ours = {"lease": timedelta(microseconds=lease), "instance": self._instance}
-            claimed = [
-                self._delivery(row) for row in await connection.execute(CLAIM, columns(keys, "bucket", "id") | ours)
-            ]
+            rows = (await connection.execute(CLAIM, columns(keys, "bucket", "id") | ours)).all()
+            shown = await digest_rows.members(connection, (row.id for row in rows if row.told_of > 1))
+            claimed = [self._delivery(row, shown.get(row.id, ())) for row in rows]
         return sorted(claimed, key=lambda each: (each.created_at, each.record.time))
 
     async def next_due(self, receivers: Collection[str]) -> Instant | None:
@@ -212,7 +212,7 @@ class Store:
             await connection.execute(delete(alert).where(alert.c.id.in_(over)))
             return (await connection.execute(delete(received).where(tuple_(*key).in_(old)))).rowcount
 
-    def _delivery(self, row: Row[Any]) -> Delivery:
+    def _delivery(self, row: Row[Any], members: tuple[PublishedRecord, ...]) -> Delivery:
         fields = {"id": row.event_id, "type": row.type, "time": row.time, "data": row.data}
         return Delivery(
             id=row.id,
@@ -227,6 +227,7 @@ class Store:
             step=row.step,
             alert=None if row.alert_state is None else _view(row),
             handle=row.handle,
+            members=members,
             count=row.told_of,
         )
 

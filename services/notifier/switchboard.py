@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from services.notifier.alerts.deciding import Decider
 from services.notifier.delivery import Channel, Delivery, Outcome
@@ -36,3 +37,10 @@ class Surroundings:
     lease: Span = 90 * SECOND
     on_delivered: OnDelivered = field(default=lambda _delivery, _outcome: None)
     on_gone: OnGone = field(default=lambda _receiver, _reason: None)
+
+
+class Wakes(Protocol):
+    """Whatever is to look when something was remembered; an event is one."""
+
+    def set(self) -> None:
+        """Say that something was."""

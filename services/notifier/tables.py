@@ -47,6 +47,47 @@ delivery = Table(
     Column("digest_id", Uuid),
     Column("count", Integer),
     Column("after_id", Uuid),
+    Column("silence_id", Uuid),
+    Column("place", SmallInteger),
+)
+
+silence = Table(
+    "silence",
+    _metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant", Text),
+    Column("asked", JSONB),
+    Column("starts_at", _Instant),
+    Column("ends_at", _Instant),
+    Column("author", Text),
+    Column("reason", Text),
+    Column("created_at", _Instant),
+    Column("expired_by", Text),
+    Column("noticed_at", _Instant),
+)
+
+inhibitor = Table(
+    "inhibitor",
+    _metadata,
+    Column("key", Text, primary_key=True),
+    Column("since", _Instant, primary_key=True),
+    Column("bucket", SmallInteger, primary_key=True),
+    Column("alert_id", Uuid, primary_key=True),
+)
+
+told_group = Table(
+    "told_group",
+    _metadata,
+    Column("key", Text, primary_key=True),
+    Column("told_at", _Instant),
+    Column("repeat_at", _Instant),
+)
+
+pace = Table(
+    "pace",
+    _metadata,
+    Column("receiver", Text, primary_key=True),
+    Column("full_at", _Instant),
 )
 
 alert = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from services.notifier import message
+from services.notifier import digest, message
 from services.notifier.delivery import Delivery
 from services.notifier.wording import one_line
 
@@ -37,16 +37,18 @@ class BuiltInWriter:
 
     def letter(self, delivery: Delivery) -> Letter:
         """What a mail says."""
+        if digest.is_digest(delivery):
+            return Letter(digest.subject(delivery), digest.text(delivery))
         return Letter(message.subject(delivery.record), message.text(delivery))
 
     def line(self, delivery: Delivery) -> str:
         """It in one line."""
-        return message.line(delivery.record)
+        return digest.line(delivery) if digest.is_digest(delivery) else message.line(delivery.record)
 
     def chat(self, delivery: Delivery) -> str:
         """It in one line, too, and who acknowledged it."""
         by = delivery.alert.acknowledged_by if delivery.alert is not None else None
-        line = message.line(delivery.record)
+        line = self.line(delivery)
         return f"{line}\nAcknowledged by {one_line(by)}" if by else line
 
 

@@ -54,7 +54,7 @@ def test_a_webhook_says_how_the_alert_stands() -> None:
 
 def test_a_digest_has_its_count_and_the_worst_without_their_explanations() -> None:
     told = json.loads(body(digest(250, 20)))
-    assert (told["type"], told["data"]["count"]) == ("sla.alerts.digest.v1", 250)
+    assert (told["type"], told["data"]["count"]) == ("sla.digest.v1", 250)
     assert [each["data"]["id"] for each in told["data"]["worst"]] == [str(number) for number in range(20)]
     assert {tuple(each["data"]["explanation"]) for each in told["data"]["worst"]} == {()}
 
