@@ -35,6 +35,8 @@ BreachType = Literal[
 ]
 SilenceType = Literal["sla.source.silent.v1"]
 
+HEARTBEAT_TENANT: Final = "plazo-heartbeat"  # of the items that Plazo makes up to prove that alerts arrive
+
 CREATIONS: Final = frozenset({"ticket.created", "chat.started", "call.queued"})
 SNAPSHOTS: Final = frozenset({"ticket.snapshot", "chat.snapshot", "call.snapshot"})
 DELETIONS: Final = frozenset({"ticket.deleted", "chat.deleted", "call.deleted"})

@@ -102,6 +102,9 @@ class Metrics:
         self.template_faults = self._counter(
             "sla_notification_template_faults", "Messages sent in the built-in form because a template failed.", "kind"
         )
+        self.alert_heartbeat = self._gauge(
+            "sla_alert_heartbeat_timestamp_seconds", "When the newest heartbeat that was delivered was due."
+        )
         self.deliveries_pending = self._gauge("sla_notification_pending", "Deliveries that are not done yet.")
         self.endpoints = self._gauge(
             "sla_notification_endpoints",

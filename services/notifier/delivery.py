@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol
 from uuid import UUID, uuid5
 
 from shared.breach_records import BreachRecord, PublishedRecord
-from shared.events import Instant, Span
+from shared.events import HEARTBEAT_TENANT, Instant, Span
 
 ChannelName = Literal[
     "console", "webhook", "email", "slack", "teams", "mattermost", "telegram", "pagerduty", "opsgenie", "alertmanager",
@@ -129,8 +129,11 @@ def delivery_id(record: PublishedRecord, notice: Notice) -> UUID:
 
 
 def alert_id(record: PublishedRecord) -> UUID | None:
-    """The id of the alert that *record* is about: one for all that happens to a clock. None of a silence."""
-    if not isinstance(record, BreachRecord):
+    """The id of the alert that *record* is about: one for all that happens to a clock.
+
+    None of a silence, and of the heartbeat, which asks nobody to do anything.
+    """
+    if not isinstance(record, BreachRecord) or record.data.tenant == HEARTBEAT_TENANT:
         return None
     return placed(record.key, f"alert\n{record.key}\n{record.data.clock_id}")
 

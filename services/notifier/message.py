@@ -10,6 +10,7 @@ import msgspec
 
 from services.notifier import silent_source
 from services.notifier.delivery import Delivery, alert_id
+from services.notifier.heartbeat import is_heartbeat
 from services.notifier.wording import clock_time, full_time, one_line, table, words
 from shared.breach_records import TYPE_NAMES, BreachRecord, PublishedRecord
 from shared.events import BreachEvent, CountedSpan, instant, parse_instant
@@ -32,6 +33,8 @@ def headline(record: PublishedRecord) -> str:
     if not isinstance(record, BreachRecord):
         return silent_source.headline(record)
     event = record.data
+    if is_heartbeat(record):
+        return f"Heartbeat of {full_time(event.due_at)}: alerts arrive"
     word = _WORDS[TYPE_NAMES[record.type]]
     which = f" {event.warning.replace('_', ' ')}" if event.warning else ""
     tenant = "" if event.tenant == "default" else f" of {event.tenant}"
@@ -58,9 +61,11 @@ def subject(record: PublishedRecord) -> str:
 
 
 def thread(record: PublishedRecord) -> list[str]:
-    """The names of the threads that it belongs to, the widest first: its alert and its breach, or its source."""
+    """The names of the threads that it belongs to, the widest first: alert and breach, source, or the heartbeat."""
     if not isinstance(record, BreachRecord):
         return [f"source-{uuid5(NAMESPACE_URL, record.key)}"]
+    if is_heartbeat(record):
+        return ["heartbeat"]
     names = [f"alert-{alert_id(record)}", *([f"breach-{record.data.breach_id}"] if record.data.breach_id else [])]
     # The timer's are UUIDs; what else somebody writes on the topic must not become another header.
     return [_NOT_OF_A_NAME.sub("", name) for name in names]

@@ -14,6 +14,7 @@ def unused(routes: Routes) -> Iterator[Problem]:
     """Receivers that nobody would ever hear of."""
     used = {name for each in routes.each() for name in each.receivers} | _asked(routes) | routes.people
     used |= {name for each in routes.escalations.values() for step in each.steps for name in step.receivers}
+    used |= set() if routes.heartbeat is None else {routes.heartbeat.receiver}
     for name, line in routes.lines.items():
         if name not in used:
             yield Problem(routes.file, line, f"receivers.{name}", "no route names this receiver")

@@ -13,6 +13,7 @@ from services.notifier.endpoints.values import Strict
 from services.notifier.escalation_file import EscalationModel
 from services.notifier.exposure import exposed
 from services.notifier.grouping import GroupingOptions
+from services.notifier.heartbeat import HeartbeatModel
 from services.notifier.inhibition_model import InhibitModel
 from services.notifier.people import directory_file
 from services.notifier.people.directory_file import People
@@ -30,6 +31,7 @@ class _File(Strict):
     receivers: dict[str, Receiver] = Field(min_length=1)
     routes: tuple[RouteModel, ...]
     templates: str | None = Field(None, min_length=1)
+    heartbeat: HeartbeatModel | None = None
     defaults: GroupingOptions = GroupingOptions()
     inhibit: tuple[InhibitModel, ...] = ()
     directory: str | None = Field(None, min_length=1)
@@ -76,6 +78,7 @@ def parse(text: str, file: str, beside: Mapping[str, Document] | None = None) ->
         problems += route_tree.unresolved(document, tree)
     problems += route_tree.without_escalation(document, tree, checked.escalations)
     problems += escalation_file.problems(document, checked.escalations, checked.receivers)
+    problems += _of_heartbeat(document, checked)
     if problems:
         raise BadDocument(problems)
     lines = {name: document.line(("receivers", name)) for name in checked.receivers}
@@ -86,6 +89,7 @@ def parse(text: str, file: str, beside: Mapping[str, Document] | None = None) ->
     lines |= {name: document.line((SECTION, each.channel)) for name, each in personal.items()}
     return Routes(
         *(file, {**checked.receivers, **personal}, route_tree.grown(document, tree), lines, templates),
+        heartbeat=None if checked.heartbeat is None else checked.heartbeat.plain,
         groupings=route_tree.groupings(tree, checked.defaults),
         escalations=escalations,
         inhibit=tuple(each.rule(at) for at, each in enumerate(checked.inhibit)),
@@ -109,6 +113,13 @@ def _named(text: str, file: str, section: str) -> tuple[str, ...]:
     value = Document(text, file).value
     named = value.get(section) if isinstance(value, dict) else None
     return (named,) if isinstance(named, str) and named else ()
+
+
+def _of_heartbeat(document: Document, checked: _File) -> list[Problem]:
+    if checked.heartbeat is None or checked.heartbeat.receiver in checked.receivers:
+        return []
+    expected = f"expected one of the receivers {', '.join(checked.receivers)}, got {checked.heartbeat.receiver!r}"
+    return [document.problem(("heartbeat", "receiver"), expected)]
 
 
 def _people(document: Document, checked: _File, directory: Document | None) -> tuple[People | None, list[Problem]]:

@@ -10,6 +10,7 @@ from services.notifier.alerts.deciding import Chosen
 from services.notifier.alerts.escalation import Escalation
 from services.notifier.delivery import Notice
 from services.notifier.grouping import Grouping
+from services.notifier.heartbeat import Heartbeat, is_heartbeat
 from services.notifier.inhibition import Rule
 from services.notifier.matching import Conditions
 from services.notifier.people.audience import Audience, resolve
@@ -49,6 +50,7 @@ class Routes:
     routes: tuple[Route, ...]
     lines: Mapping[str, int]  # receiver -> its line in the file
     templates: Path | None = None  # the folder of the installation's own
+    heartbeat: Heartbeat | None = None
     groupings: Mapping[str, Grouping] = field(default_factory=dict)  # by route; the others group nothing
     inhibit: tuple[Rule, ...] = ()
     escalations: Mapping[str, Escalation] = field(default_factory=dict)  # every one that a route names is there
@@ -74,6 +76,9 @@ def route(routes: Routes, record: PublishedRecord, at: Instant) -> list[Notice]:
 
     A receiver that several routes name hears of it once.
     """
+    if is_heartbeat(record):  # in no route, whatever that takes
+        heart = routes.heartbeat
+        return [] if heart is None else heart.notices(record, routes.receivers[heart.receiver].channel)
     notices: dict[str, Notice] = {}
     for taker in takers(routes.routes, record):
         for name, reason in _told(routes, taker, record, at):

@@ -17,9 +17,12 @@ from services.notifier.api import router
 from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, open_channels
 from services.notifier.courier import Courier
+from services.notifier.delivery import Delivery, Outcome
 from services.notifier.escalation_store import EscalationStore
 from services.notifier.escalator import Escalator
 from services.notifier.handlers import Grave, Inbox
+from services.notifier.heart import Heart
+from services.notifier.heartbeat import due
 from services.notifier.held_store import HeldStore
 from services.notifier.holding.rules import Rules
 from services.notifier.reading import files_beside, read_routes
@@ -39,7 +42,7 @@ from services.notifier.templates.writer import TemplateWriter
 from shared.db import Database
 from shared.dlq_limit import DlqMeter
 from shared.errors import BadDocument, PlazoError, Refused, Unavailable
-from shared.events import SECOND, Span
+from shared.events import SECOND, Instant, Span
 from shared.kafka.connection import Outgoing
 from shared.kafka.loop import Subscription, consume
 from shared.kafka.producer import Producer
@@ -86,6 +89,8 @@ class NotifierService:
         self._held = HeldStore(self.database)
         self._silences_changed = asyncio.Event()
         self._watch = SilenceWatch(SilenceStore(self.database), self._ruling, self._silences_changed)
+        self._writing = asyncio.Lock()
+        self._newest_beat: Instant = 0  # of those that arrived
         self._board: Switchboard | None = None
 
     def router(self) -> APIRouter:
@@ -118,8 +123,9 @@ class NotifierService:
             chance=self._world.chance,
             metrics=self._metrics,
             lease=round(settings.notifier_claim_s * SECOND),
-            on_delivered=self._world.on_delivered,
+            on_delivered=self._arrived,
         )
+        heart = Heart(lambda: board.routes, self._take_in, self._time.now)
         inbox = Inbox(self._store, board, around, wake=self._ruling, grave=Grave(self._bury, self._meter))
         courier = Courier(self._store, board, around, wake=self._wake)
         steps = EscalationStore(self.database)
@@ -137,6 +143,7 @@ class NotifierService:
             every(self._time.round, stop),
             every(self._count, stop),
             every(self._prune, stop),
+            every(heart.round, stop),
             reload_on_change(
                 settings.notify_routes,
                 self._reload,
@@ -201,12 +208,27 @@ class NotifierService:
         board.routes, board.channels, board.decider = fresh.routes, fresh.channels, fresh.decider
         self._wake.set()
 
+    def _arrived(self, delivery: Delivery, outcome: Outcome) -> None:
+        beat = due(delivery.record)
+        if beat is not None:
+            # One that was tried again may arrive behind later ones.
+            self._newest_beat = max(self._newest_beat, beat)
+            self._metrics.alert_heartbeat.set(self._newest_beat / SECOND)
+        self._world.on_delivered(delivery, outcome)
+
     async def _bury(self, letters: Sequence[Outgoing]) -> None:
-        try:
-            await self._producer.send(self._settings.topics.deadletters, letters)
-        except Unavailable:
-            await self._producer.restart()
-            raise
+        await self._written(self._settings.topics.deadletters, letters)
+
+    async def _take_in(self, events: Sequence[Outgoing]) -> None:
+        await self._written(self._settings.topics.intake, events)
+
+    async def _written(self, topic: str, records: Sequence[Outgoing]) -> None:
+        async with self._writing:  # a producer must not be restarted while somebody else writes by it
+            try:
+                await self._producer.send(topic, records)
+            except Unavailable:
+                await self._producer.restart()
+                raise
 
     async def _count(self) -> float:
         # Every process counts them all: the gauge's maximum over the processes is the number.

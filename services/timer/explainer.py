@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from services.timer.explanation import Explanation, explain
+from services.timer.heartbeat import rulebook_of
 from services.timer.lease_store import LeaseStore
 from services.timer.policy_versions import PolicyVersions
 from services.timer.query_store import QueryStore
@@ -54,7 +55,7 @@ class Explainer:
             at = await self._leases.now()
         async with self._turn:
             await self._policies.look()
-            return await asyncio.to_thread(_explained, key, packed, self._policies.rulebook(), at)
+            return await asyncio.to_thread(_explained, key, packed, rulebook_of(key, self._policies.rulebook()), at)
 
     async def _history(self, key: str) -> list[bytes]:
         count = 0 if "\0" in key else await self._items.partitions()  # no item has that in its key, and no query may

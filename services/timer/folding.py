@@ -10,6 +10,7 @@ from services.timer import fold, ledger
 from services.timer.arrivals import Arrival
 from services.timer.burial import bare_record
 from services.timer.draft import Draft
+from services.timer.heartbeat import rulebook_of
 from services.timer.held import Held
 from services.timer.histories import Items, known_events
 from services.timer.holdings import Holding
@@ -113,7 +114,7 @@ class Folding:
     def is_stale(self, held: Held) -> bool:
         """Whether the item was folded under other exclusions than hold now; a deleted one cannot be folded again."""
         state = held.state
-        if state.exclusions == self._rulebook().exclusions_revision:
+        if state.exclusions == self._rulebook_of(held).exclusions_revision:
             return False
         return state.order is not None and state.deleted is None
 
@@ -139,7 +140,7 @@ class Folding:
             return False
         try:
             if history is None:
-                held.state = fold.apply(held.state, arrival.event, self._rulebook())
+                held.state = fold.apply(held.state, arrival.event, self._rulebook_of(held))
             else:
                 self._refold(held, history)
         except Exception as exc:  # a bug of ours, in one item's history
@@ -181,8 +182,11 @@ class Folding:
             self._refusals.bury(holding, bare_record(old.record, old.event), error)
         return [each for each in arrivals if each.event.time >= begins]
 
+    def _rulebook_of(self, held: Held) -> Rulebook:
+        return rulebook_of(held.key, self._rulebook())
+
     def _refold(self, held: Held, history: list[Event]) -> None:
-        before, held.state = held.state, fold.refold(history, self._rulebook())
+        before, held.state = held.state, fold.refold(history, self._rulebook_of(held))
         held.retired = ledger.retired(held.key, before, held.state, held.retired)
 
 

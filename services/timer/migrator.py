@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.timer.heartbeat import is_heartbeat
 from services.timer.item import ItemState
 from services.timer.migration import Foreseen, Migration, Selection, foreseen, may_change, recounted
 from services.timer.migration_store import MigrationStore, Place, Progress, StoredItem
@@ -92,7 +93,7 @@ class Migrator:
             if not selection.takes(state):
                 return False
             looked_at["quarantined" if row.quarantined else "items"] += 1
-            if row.quarantined or not may_change(migration, row.key, state, self._rulebook):
+            if row.quarantined or is_heartbeat(row.key) or not may_change(migration, row.key, state, self._rulebook):
                 return False
             states[row.key] = state
             return True

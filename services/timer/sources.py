@@ -26,7 +26,7 @@ from services.timer.silence import KEPT, Habit, Hearing, Silence, heard_through,
 from services.timer.source_store import Heard
 from services.timer.write_set import HearingRow, SourceRow, WriteSet
 from shared.errors import Unavailable
-from shared.events import SECOND, Instant, Severity, SourceSilence, Span, rfc3339
+from shared.events import HEARTBEAT_TENANT, SECOND, Instant, Severity, SourceSilence, Span, rfc3339
 from shared.metrics import Metrics
 from shared.published import silence_headers
 
@@ -163,6 +163,8 @@ class Sources:
 
     def _listen(self, heard: Iterable[Heard]) -> None:
         for tenant, source, at in heard:
+            if tenant == HEARTBEAT_TENANT:  # its silence is told by the alert that does not come
+                continue
             known = self._known.get((tenant, source))
             if known is None and len(self._known) < SOURCES_MOST:
                 self._known[tenant, source] = _Known(spoke(None, at))

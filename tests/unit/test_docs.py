@@ -26,6 +26,7 @@ from services.notifier.endpoints.mail import Email
 from services.notifier.endpoints.others import Apprise, KafkaTopic
 from services.notifier.endpoints.paging import Alertmanager, Opsgenie, PagerDuty
 from services.notifier.endpoints.webhook import Webhook
+from services.notifier.heartbeat import Heartbeat
 from services.notifier.matching import FIELDS
 from services.notifier.people.audience import Role
 from services.notifier.people.directory_model import ADDRESSED, DirectoryModel
@@ -46,7 +47,7 @@ from shared.configuration import Upstream, load
 from shared.db import Database
 from shared.documents import Document
 from shared.errors import DeadLetterReason
-from shared.events import EVENT_TYPES, BreachEvent, SourceSilence, parse_instant
+from shared.events import EVENT_TYPES, SECOND, BreachEvent, SourceSilence, parse_instant
 from shared.metrics import Metrics
 from shared.version import VERSION
 from shared.web import Health, application
@@ -264,6 +265,12 @@ def test_the_directory_in_the_docs_is_accepted_with_the_routes_that_it_is_for() 
     routes = routes_file.parse(notify, "notify.yaml", {"people.yaml": Document(people, "people.yaml")})
     assert routes_file.findings(routes) == []
     assert routes.people == {"nora", "luis", "ana"}
+
+
+def test_the_heartbeat_in_the_docs_is_accepted() -> None:
+    (text,) = examples(NOTIFICATIONS, "yaml", "heartbeat")
+    routes = routes_file.parse(f"{text}receivers: {{dead-man: {{console: {{}}}}}}\nroutes: [{{receivers: []}}]\n", "x")
+    assert routes.heartbeat == Heartbeat("dead-man", 60 * SECOND)
 
 
 def test_the_schedule_of_retries_is_documented() -> None:

@@ -105,6 +105,7 @@ _OF_A_BREACH: Final[dict[TemplateKind, TemplateKind]] = {
     "escalation": "breached",
     "customer_told": "breached",
     "customer_restored": "stopped",
+    "heartbeat": "breached",
 }
 
 

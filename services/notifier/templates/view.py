@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from services.notifier.delivery import Delivery
+from services.notifier.heartbeat import is_heartbeat
 from services.notifier.reader import Reader
 from services.notifier.wording import one_line
 from shared.breach_records import TYPE_NAMES, BreachRecord, PublishedRecord, SilenceRecord
@@ -17,7 +18,7 @@ from shared.events import CountedSpan, instant, parse_instant
 
 TemplateKind = Literal[
     "warning", "breached", "stopped", "cancelled", "retracted", "silent", "digest", "escalation",
-    "customer_told", "customer_restored",
+    "customer_told", "customer_restored", "heartbeat",
 ]  # fmt: skip
 KINDS: Final[tuple[TemplateKind, ...]] = get_args(TemplateKind)
 NAMES: Final = frozenset({"kind", "event", "delivery", "alert", "members", "count", "language", "zone"})
@@ -30,6 +31,8 @@ def kind_of(delivery: Delivery) -> TemplateKind:
     """Which templates tell of *delivery*."""
     if delivery.members:
         return "digest"
+    if is_heartbeat(delivery.record):
+        return "heartbeat"
     name: Any = TYPE_NAMES[delivery.record.type]
     return "escalation" if delivery.step is not None else name
 
