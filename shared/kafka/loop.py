@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -30,6 +30,7 @@ POLL_MS: Final = 200  # how long an empty poll waits; records that come meanwhil
 POLL_FAILED_S: Final = 0.5
 RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 5.0
+UNANSWERED_MOST: Final = 2  # commits in a row without an answer, 15 s each, after which the client counts as lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,23 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self.fresh |= assigned
 
 
+@dataclass(slots=True)
+class _Reading:
+    """A client in its group, and what is known of it."""
+
+    consumer: AIOKafkaConsumer
+    subscription: Subscription
+    assignments: _Assignments
+    names: HeaderNames = field(default_factory=HeaderNames)
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+    unanswered: int = 0  # commits in a row of which nothing was heard
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the client waits for something that does not come, whatever the brokers do."""
+        return self.unanswered >= UNANSWERED_MOST
+
+
 async def consume(
     connection: Connection, subscription: Subscription, handle: Handle, *, stop: asyncio.Event, joined: asyncio.Event
 ) -> None:
@@ -63,32 +81,53 @@ async def consume(
     After a batch, and also when a poll returned nothing but moved it, the consumer's *position* is committed: commit
     markers and compaction leave ends that no record reaches, and who compares the group with the end must see it there.
 
+    After a long outage the client may look for its group's coordinator for ever, while it goes on reading. Once commits
+    stay without an answer it is opened anew.
+
     Raises:
         Unavailable: the brokers could not be reached at the start.
         Refused: the group may not read, or the log has lost what the group was to read next.
     """
-    consumer = _consumer(connection, subscription)
-    assignments, names = _Assignments(), HeaderNames()
-    consumer.subscribe(list(subscription.topics), listener=assignments)
-    try:
-        await opened(connection, consumer.start)
-        committed: dict[TopicPartition, int] = {}
-        while not stop.is_set():
-            records = await _poll(consumer, subscription, assignments, names)
-            if assignments.fresh:
-                committed.clear()
-                assignments.fresh.clear()
-                joined.set()
-            if records is None:
-                await _pause(POLL_FAILED_S, stop)
+    while not stop.is_set():
+        reading = _reading(connection, subscription)
+        try:
+            await opened(connection, reading.consumer.start)
+            await _read(reading, handle, stop=stop, joined=joined)
+        except Unavailable as exc:
+            if not joined.is_set():
+                raise
+            log.warning("reading waits", error=str(exc))
+            await _pause(RETRY_MAX_S, stop)
+        finally:
+            await within(reading.consumer.stop(), seconds=5.0)
+
+
+async def _read(reading: _Reading, handle: Handle, *, stop: asyncio.Event, joined: asyncio.Event) -> None:
+    """Handle batch after batch until *stop* is set, or the client is lost."""
+    assignments = reading.assignments
+    while not stop.is_set():
+        records = await _poll(reading.consumer, reading.subscription, assignments, reading.names)
+        if assignments.fresh:
+            reading.committed.clear()
+            assignments.fresh.clear()
+            joined.set()
+        if records is None:
+            await _pause(POLL_FAILED_S, stop)
+            continue
+        if records:
+            failpoint("after_poll")
+            if not await _handled(handle, records, stop):
                 continue
-            if records:
-                failpoint("after_poll")
-                if not await _handled(handle, records, stop):
-                    continue
-            await _commit(consumer, committed)
-    finally:
-        await within(consumer.stop(), seconds=5.0)
+        await _commit(reading)
+        if reading.is_lost:
+            log.error("the client has lost its group, another one is opened", group=reading.subscription.group)
+            return
+
+
+def _reading(connection: Connection, subscription: Subscription) -> _Reading:
+    consumer, assignments = _consumer(connection, subscription), _Assignments()
+    consumer.subscribe(list(subscription.topics), listener=assignments)
+    return _Reading(consumer, subscription, assignments)
 
 
 def _consumer(connection: Connection, subscription: Subscription) -> AIOKafkaConsumer:
@@ -191,11 +230,11 @@ async def _pause(seconds: float, stop: asyncio.Event) -> None:
             await stop.wait()
 
 
-async def _commit(consumer: AIOKafkaConsumer, committed: dict[TopicPartition, int]) -> None:
-    moved = {}
+async def _commit(reading: _Reading) -> None:
+    consumer, moved = reading.consumer, {}
     for tp in consumer.assignment():
         position = await _position(consumer, tp)
-        if position is not None and committed.get(tp) != position:
+        if position is not None and reading.committed.get(tp) != position:
             moved[tp] = position
     if not moved:
         return
@@ -206,8 +245,10 @@ async def _commit(consumer: AIOKafkaConsumer, committed: dict[TopicPartition, in
     except Unavailable as exc:
         # A rebalance or an outage: whoever reads on starts at the last commit, and repeats do nothing.
         log.warning("commit failed", error=str(exc))
+        reading.unanswered = reading.unanswered + 1 if isinstance(exc.__cause__, TimeoutError) else 0
         return
-    committed.update(moved)
+    reading.unanswered = 0
+    reading.committed.update(moved)
 
 
 async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
