@@ -30,6 +30,10 @@ def _zone(value: str) -> str:
     return value
 
 
+Language = Annotated[str, AfterValidator(_language)]
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
 class Console(Strict):
     """Lines on the process's standard output."""
 
@@ -50,8 +54,8 @@ class Receiver(Strict):
     kafka: KafkaTopic | None = None
     apprise: Apprise | None = None
     concurrency: int | None = Field(None, ge=1, le=64)
-    language: Annotated[str, AfterValidator(_language)] = FALLBACK
-    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    language: Language = FALLBACK
+    zone: Zone = "UTC"
     quiet_hours: QuietHours | None = None
     rate_limit: RateLimit | None = None
 

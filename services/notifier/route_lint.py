@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from services.notifier.customers import CUSTOMERS
 from services.notifier.matching import covers, exclude
 from services.notifier.routing import Route, Routes
 from shared.documents import Path, dotted
@@ -12,7 +13,7 @@ from shared.errors import Problem
 
 def unused(routes: Routes) -> Iterator[Problem]:
     """Receivers that nobody would ever hear of."""
-    used = {name for each in routes.each() for name in each.receivers} | _asked(routes) | routes.people
+    used = {name for each in routes.each() for name in each.receivers} | _asked(routes) | routes.people | {CUSTOMERS}
     used |= {name for each in routes.escalations.values() for step in each.steps for name in step.receivers}
     used |= set() if routes.heartbeat is None else {routes.heartbeat.receiver}
     for name, line in routes.lines.items():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from services.notifier import escalation_file, route_tree
+from services.notifier.customers import CUSTOMERS
+from services.notifier.customers_model import CustomersModel
 from services.notifier.endpoints.values import Strict
 from services.notifier.escalation_file import EscalationModel
 from services.notifier.exposure import exposed
@@ -22,8 +24,10 @@ from services.notifier.people.opening import SECTION, Doors
 from services.notifier.receivers import Receiver
 from services.notifier.route_lint import unreachable, unused
 from services.notifier.route_model import RouteModel
+from services.notifier.route_tree import Planted
 from services.notifier.routing import Routes
 from shared.documents import Document, validate
+from shared.documents import Path as DocumentPath
 from shared.errors import BadDocument, Problem
 
 
@@ -37,6 +41,7 @@ class _File(Strict):
     directory: str | None = Field(None, min_length=1)
     people_channels: dict[PersonalKind, dict[str, Any]] = Field(default_factory=dict)
     escalations: dict[str, EscalationModel] = Field(default_factory=dict)
+    customers: CustomersModel | None = None
 
 
 def files_beside(text: str, file: str) -> tuple[str, ...]:
@@ -71,29 +76,24 @@ def parse(text: str, file: str, beside: Mapping[str, Document] | None = None) ->
     document = Document(text, file)
     checked = validate(document, _File)
     tree = route_tree.planted(checked.routes)
-    problems = list(route_tree.problems(document, tree, checked.receivers))
-    people, wrong = _people(document, checked, (beside or {}).get(checked.directory or ""))
-    problems += wrong
-    if checked.directory is None:
-        problems += route_tree.unresolved(document, tree)
-    problems += route_tree.without_escalation(document, tree, checked.escalations)
-    problems += escalation_file.problems(document, checked.escalations, checked.receivers)
-    problems += _of_heartbeat(document, checked)
+    people, problems = _people(document, checked, (beside or {}).get(checked.directory or ""))
+    receivers = {**checked.receivers, **({} if people is None else people.receivers)}
+    problems += _problems(document, checked, tree, receivers)
     if problems:
         raise BadDocument(problems)
-    lines = {name: document.line(("receivers", name)) for name in checked.receivers}
-    escalations = escalation_file.built(document, checked.escalations)
+    if checked.customers is not None:
+        receivers[CUSTOMERS] = checked.customers.receiver
     # Beside the file that names it, wherever the process was started.
     templates = None if checked.templates is None else Path(file).parent / checked.templates
-    personal = {} if people is None else people.receivers
-    lines |= {name: document.line((SECTION, each.channel)) for name, each in personal.items()}
+    lines = {name: _line(document, name, each) for name, each in receivers.items()}
     return Routes(
-        *(file, {**checked.receivers, **personal}, route_tree.grown(document, tree), lines, templates),
+        *(file, receivers, route_tree.grown(document, tree), lines, templates),
         heartbeat=None if checked.heartbeat is None else checked.heartbeat.plain,
         groupings=route_tree.groupings(tree, checked.defaults),
-        escalations=escalations,
+        escalations=escalation_file.built(document, checked.escalations),
         inhibit=tuple(each.rule(at) for at, each in enumerate(checked.inhibit)),
         directory=None if people is None else people.directory,
+        customers=None if checked.customers is None else checked.customers.customers,
     )
 
 
@@ -109,6 +109,19 @@ def findings(routes: Routes) -> list[Problem]:
     return list(dict.fromkeys([*unused(routes), *unreachable(routes), *unnamed, *exposed(routes)]))
 
 
+def _problems(
+    document: Document, checked: _File, tree: Sequence[Planted], receivers: Mapping[str, Receiver]
+) -> Iterator[Problem]:
+    yield from route_tree.problems(document, tree, checked.receivers)
+    if checked.directory is None:
+        yield from route_tree.unresolved(document, tree)
+    if checked.customers is not None and CUSTOMERS in receivers:
+        yield document.problem((CUSTOMERS,), f"expected no receiver and no person called {CUSTOMERS}")
+    yield from route_tree.without_escalation(document, tree, checked.escalations)
+    yield from escalation_file.problems(document, checked.escalations, receivers)
+    yield from _of_heartbeat(document, checked)
+
+
 def _named(text: str, file: str, section: str) -> tuple[str, ...]:
     value = Document(text, file).value
     named = value.get(section) if isinstance(value, dict) else None
@@ -120,6 +133,15 @@ def _of_heartbeat(document: Document, checked: _File) -> list[Problem]:
         return []
     expected = f"expected one of the receivers {', '.join(checked.receivers)}, got {checked.heartbeat.receiver!r}"
     return [document.problem(("heartbeat", "receiver"), expected)]
+
+
+def _line(document: Document, name: str, receiver: Receiver) -> int:
+    # A person's is where all channels of the kind are described.
+    places: tuple[DocumentPath, ...] = (
+        ("receivers", name),
+        (name,) if name == CUSTOMERS else (SECTION, receiver.channel),
+    )
+    return next((document.line(place) for place in places if place in document.lines), 1)
 
 
 def _people(document: Document, checked: _File, directory: Document | None) -> tuple[People | None, list[Problem]]:

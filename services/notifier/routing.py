@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.notifier.alerts.deciding import Chosen
 from services.notifier.alerts.escalation import Escalation
+from services.notifier.customers import CUSTOMERS, Customers, notice
 from services.notifier.delivery import Notice
 from services.notifier.grouping import Grouping
 from services.notifier.heartbeat import Heartbeat, is_heartbeat
@@ -55,11 +56,16 @@ class Routes:
     inhibit: tuple[Rule, ...] = ()
     escalations: Mapping[str, Escalation] = field(default_factory=dict)  # every one that a route names is there
     directory: Directory | None = None  # there is one where a route has an audience
+    customers: Customers | None = None  # who are told only where this says so
 
     def problem(self, receiver: str, message: str) -> Problem:
         """A problem with the channel of *receiver*; of a person's it is one of all channels of the kind."""
-        around = f"receivers.{receiver}" if receiver not in self.people else "people_channels"
-        return Problem(self.file, self.lines[receiver], f"{around}.{self.receivers[receiver].channel}", message)
+        channel = self.receivers[receiver].channel
+        if self.customers is not None and receiver == CUSTOMERS:
+            place = CUSTOMERS
+        else:
+            place = f"people_channels.{channel}" if receiver in self.people else f"receivers.{receiver}.{channel}"
+        return Problem(self.file, self.lines[receiver], place, message)
 
     @property
     def people(self) -> frozenset[str]:
@@ -83,7 +89,8 @@ def route(routes: Routes, record: PublishedRecord, at: Instant) -> list[Notice]:
     for taker in takers(routes.routes, record):
         for name, reason in _told(routes, taker, record, at):
             notices.setdefault(name, Notice(taker.name, name, routes.receivers[name].channel, reason))
-    return list(notices.values())
+    to_customer = None if routes.customers is None else notice(routes.customers, record)
+    return [*notices.values(), *([] if to_customer is None else [to_customer])]
 
 
 def escalation_of(routes: Routes, record: PublishedRecord) -> Chosen | None:

@@ -35,10 +35,10 @@ from services.notifier.silence_watch import SilenceWatch
 from services.notifier.store import Store
 from services.notifier.switchboard import OnDelivered, Surroundings, Switchboard
 from services.notifier.templates import template_lint
+from services.notifier.templates.customer_writer import writer_for
 from services.notifier.templates.folder import shelf as read_shelf
 from services.notifier.templates.library import Library
 from services.notifier.templates.view import TemplateKind
-from services.notifier.templates.writer import TemplateWriter
 from shared.db import Database
 from shared.dlq_limit import DlqMeter
 from shared.errors import BadDocument, PlazoError, Refused, Unavailable
@@ -192,7 +192,7 @@ class NotifierService:
             guard.trusting(self._settings.notifier_ca_file),
             world.write,
             world.version,
-            writer_of=lambda receiver: TemplateWriter(library, receiver.reader, self._template_failed),
+            writer_of=lambda receiver: writer_for(receiver, library, self._template_failed),
             produce=self._producer.send,
         )
         channels = open_channels(routes, outside)

@@ -57,6 +57,7 @@ from tests.documentation import DOCS, PAGES, ROOT, TABLES, examples, first_colum
 EVENTS: Final = DOCS / "events.md"
 POLICIES: Final = DOCS / "policies.md"
 NOTIFICATIONS: Final = DOCS / "notifications.md"
+CUSTOMERS: Final = DOCS / "customers.md"
 PEOPLE: Final = DOCS / "people.md"
 TEMPLATES: Final = DOCS / "templates.md"
 HOLDING: Final = DOCS / "holding.md"
@@ -271,6 +272,13 @@ def test_the_heartbeat_in_the_docs_is_accepted() -> None:
     (text,) = examples(NOTIFICATIONS, "yaml", "heartbeat")
     routes = routes_file.parse(f"{text}receivers: {{dead-man: {{console: {{}}}}}}\nroutes: [{{receivers: []}}]\n", "x")
     assert routes.heartbeat == Heartbeat("dead-man", 60 * SECOND)
+
+
+def test_every_option_of_telling_customers_is_documented_and_no_other() -> None:
+    listed = first_column(CUSTOMERS, "Telling customers")
+    assert set(listed) == options(routes_file.json_schema(), "CustomersModel")
+    (text,) = examples(CUSTOMERS, "yaml", "customers")
+    assert routes_file.findings(routes_file.parse(text, "customers.md")) == []
 
 
 def test_the_schedule_of_retries_is_documented() -> None:

@@ -71,7 +71,7 @@ def test_no_english_is_left_in_a_spanish_message(kind: TemplateKind) -> None:
     )
     same = english & spanish
     assert {line for line in same if line and ": " not in line} == set()  # attributes of the item are alike
-    assert {line.partition(":")[0] for line in same if line} <= {"assignee", "customer", "group", "priority"}
+    assert {line.partition(":")[0] for line in same if line} <= {"assignee", "customer", "group", "plan", "priority"}
 
 
 def test_a_breach_in_english() -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as changed
 
+from services.notifier.alerts.customer import settled
 from services.notifier.alerts.escalation import Due, Escalation, due_steps, next_step
 from services.notifier.alerts.standing import StandingAlert, escalated, fold
+from services.notifier.customers import CUSTOMERS
 from services.notifier.delivery import ChannelName, Notice
 from shared.breach_records import BreachRecord, PublishedRecord
 from shared.events import Instant, rfc3339
@@ -63,7 +65,9 @@ class Decider:
         if self.escalations:
             after = self._on_course(after, record)
             notices = [*notices, *self._endings(after, notices)]
-        return self._stepped(record, notices, after, now)
+        decision = self._stepped(record, notices, after, now)
+        after, told = settled(decision.alert or after, record, decision.notices)
+        return replace(decision, alert=after, notices=told)
 
     def on_step(self, record: BreachRecord, alert: StandingAlert, now: Instant) -> Decision:
         """What becomes of *alert*, of which *record* tells, when the time of a step has come."""
@@ -106,7 +110,9 @@ class Decider:
                 yield Notice(alert.route, receiver, self.channels[receiver], reason)
 
     def _held(self, notice: Notice, record: PublishedRecord, alert: StandingAlert | None, now: Instant) -> Notice:
-        return rested(self.hold(notice, record, alert, now), alert, now)
+        held = self.hold(notice, record, alert, now)
+        # The team may let an alert rest, and the customer waits no longer for that.
+        return held if notice.receiver == CUSTOMERS else rested(held, alert, now)
 
 
 def rested(notice: Notice, alert: StandingAlert | None, now: Instant) -> Notice:

@@ -83,6 +83,7 @@ class StandingAlert(msgspec.Struct, frozen=True, array_like=True, gc=False):
     escalation: str | None = None  # the name of its escalation
     course: Course | None = None  # of its escalation
     told: tuple[str, ...] = ()  # receivers that heard of it by a step, and hear of its end
+    customer_told: bool = False  # the customer has heard of the breach, or will, and hears of its end
 
     @property
     def newest(self) -> Fact:

@@ -21,9 +21,11 @@ from services.notifier.channels import (
     topic,
     webhook,
 )
+from services.notifier.channels.customer_mail import CustomerMailChannel
 from services.notifier.channels.guard import Client
 from services.notifier.channels.keyring import Keyring
 from services.notifier.channels.posting import Manner, Poster
+from services.notifier.customers import CustomerMail
 from services.notifier.delivery import Channel, ChannelName
 from services.notifier.endpoints.chats import Mattermost, Slack, Teams, Telegram, bot_token
 from services.notifier.endpoints.mail import Email
@@ -122,6 +124,8 @@ def _webhook(settings: Webhook, to: _Opening) -> Channel:
 def _email(settings: Email, to: _Opening) -> Channel:
     password = None if settings.smtp.username is None else to.keys.password(settings.smtp)
     envelope = mail.Envelope(settings, password, to.outside.tls, to.writer)
+    if isinstance(settings, CustomerMail):
+        return CustomerMailChannel(envelope, settings, concurrency=to.at_once(mail.CONCURRENCY))
     return mail.MailChannel(envelope, concurrency=to.at_once(mail.CONCURRENCY))
 
 

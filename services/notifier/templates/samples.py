@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from services.notifier import sample
+from services.notifier.customers import PLAN, for_the_customer
 from services.notifier.delivery import AlertView, Delivery
 from services.notifier.templates.view import TemplateKind
 from shared.breach_records import BreachRecord, PublishedRecord
@@ -59,6 +60,7 @@ _CHANGES: Final[dict[TemplateKind, tuple[dict[str, Any], dict[str, Any]]]] = {
     "cancelled": ({}, {}),
     "retracted": ({}, {"replaced_by": "0d1b4a4e-6c7f-5a55-9d7c-2f0a54a9a001"}),
 }
+_TO_CUSTOMERS: Final[frozenset[TemplateKind]] = frozenset({"customer_told", "customer_restored"})
 _TYPES: Final[dict[str, BreachType]] = {name.split(".")[2]: name for name in get_args(BreachType)}
 
 
@@ -79,6 +81,8 @@ def samples(kind: TemplateKind) -> tuple[Delivery, Delivery]:
 
 def sample_of(record: PublishedRecord, kind: TemplateKind) -> Delivery:
     """The message of *kind* that would tell of *record*."""
+    if kind in _TO_CUSTOMERS and isinstance(record, BreachRecord):
+        record = for_the_customer(record, PLAN)
     return replace(samples(kind)[0], record=record, members=(record,) if kind == "digest" else ())
 
 
@@ -96,8 +100,9 @@ def _records(kind: TemplateKind) -> Iterator[PublishedRecord]:
         return
     name = _OF_A_BREACH.get(kind, kind)
     usual, other = _CHANGES[name]
-    yield _record(name, usual)
-    yield _record(name, {**_ELSEWHERE, **other})
+    for changes in (usual, {**_ELSEWHERE, **other}):
+        record = _record(name, changes)
+        yield for_the_customer(_with_plan(record), PLAN) if kind in _TO_CUSTOMERS else record
 
 
 _OF_A_BREACH: Final[dict[TemplateKind, TemplateKind]] = {
@@ -107,6 +112,11 @@ _OF_A_BREACH: Final[dict[TemplateKind, TemplateKind]] = {
     "customer_restored": "stopped",
     "heartbeat": "breached",
 }
+
+
+def _with_plan(record: BreachRecord) -> BreachRecord:
+    attributes = {**record.data.attributes, PLAN[0]: "Ana calls you before noon."}
+    return msgspec.structs.replace(record, data=msgspec.structs.replace(record.data, attributes=attributes))
 
 
 def _record(name: TemplateKind, changes: dict[str, Any]) -> BreachRecord:
