@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from shared.lifecycle import Signals
 from shared.metrics import Metrics
 from tests.factories import breach, breach_record, silence, silence_record
 from tests.processes import PlazoProcess
-from tests.receivers import Answer, HttpReceiver, Posted, http_receiver
+from tests.receivers import Answer, HttpReceiver, MailReceiver, Posted, http_receiver, mail_receiver
 from tests.servers import Topics
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -145,6 +146,10 @@ async def http() -> AsyncIterator[HttpReceiver]:
 
 def many(number: int, start: int = 0) -> list[BreachRecord]:
     return [breach(f"event-{next(NUMBERS)}-{n}", item=f"default/ticket/{n}") for n in range(start, start + number)]
+
+
+def has(mail: MailReceiver, number: int) -> bool:
+    return len(mail.mails) == number
 
 
 def ids(posted: list[Posted]) -> Counter[str]:
@@ -316,6 +321,34 @@ async def test_a_change_of_the_routes_counts_and_a_bad_one_does_not(
         await installed.publish(many(1))
         await http.until(lambda posted: len(posted) == 1)
         assert len(installed.lines) == 2
+
+
+async def test_a_mail_is_in_its_readers_words_and_in_the_built_in_form_when_a_template_fails(
+    installed: Installation,
+) -> None:
+    subject = installed.folder / "words" / "es" / "subject.j2"
+    subject.parent.mkdir(parents=True)
+    async with mail_receiver() as mail:
+        smtp = f"{{host: 127.0.0.1, port: {mail.port}, starttls: false}}"
+        email = f"{{to: desk@example.com, from: plazo@example.com, smtp: {smtp}}}"
+        installed.routes.write_text(
+            f"receivers: {{{installed.prefix}desk: {{email: {email}, language: es, zone: Europe/Madrid}}}}\n"
+            f"routes: [{{receivers: [{installed.prefix}desk]}}]\ntemplates: words\n"
+        )
+        for number, template in enumerate(("Nuestro {{ event.id }}", "Nuestro {{ evnt.id }}"), 1):
+            subject.write_text(template)
+            async with running(installed) as notifier:  # a template with mistakes does not keep it from starting
+                await installed.publish(many(1, start=7))
+                await until(partial(has, mail, number))
+    good, failed = mail.mails
+    text, html = (part.get_content() for part in good.iter_parts())
+    assert good["Subject"] == "Nuestro 7"
+    assert "13:00:00 CET" in text
+    assert "13:00:00 CET" in html
+    assert failed["Subject"] == "[Plazo] Breached: ticket 7, first response (standard-tickets)"
+    assert "words/es/subject.j2:1: 'evnt' is undefined" in failed.get_content()
+    faults = notifier.metrics.registry.get_sample_value("sla_notification_template_faults_total", {"kind": "breached"})
+    assert faults == 1
 
 
 async def test_a_missing_secret_keeps_the_notifier_from_starting(installed: Installation, tmp_path: Path) -> None:
