@@ -24,6 +24,7 @@ class TemplateWriter:
         self._library = library
         self._reader = reader
         self._on_fault = on_fault
+        library.prepare(reader)
 
     def letter(self, delivery: Delivery) -> Letter:
         """What a mail says."""
