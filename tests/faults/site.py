@@ -15,10 +15,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import httpx2
+import msgspec
 from standardwebhooks import Webhook
 
 from deploy.local.embedded_postgres import EmbeddedPostgres
@@ -39,7 +41,7 @@ from tests.faults.wire import Wire, wire
 from tests.oracle.readers import held_true, what_was
 from tests.plant import Plant, Published, plant, until
 from tests.processes import PlazoProcess
-from tests.receivers import HttpReceiver, http_receiver
+from tests.receivers import HttpReceiver, Posted, http_receiver
 from tests.servers import Databases, Topics
 
 SECRET: Final = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -236,7 +238,8 @@ class Site:
     def _assert_alerts(self, distinct: list[Published], *, again: bool) -> None:
         alerts: dict[str, set[str]] = {}
         for each in self.receiver.posted:
-            body = Webhook(SECRET).verify(each.body, each.headers)
+            assert _is_signed(each)
+            body = msgspec.json.decode(each.body)
             alerts.setdefault(body["data"]["breach_id"], set()).add(each.headers["webhook-id"])
         assert set(alerts) == {record.event.breach_id for record in distinct if record.type == BREACHED}
         assert {len(ids) for ids in alerts.values()} <= {1}
@@ -249,6 +252,13 @@ class Site:
         repeats = len(published) - len(distinct)
         slow = "" if self.slowest_s < SLACK_S else f"; events came up to {self.slowest_s:.1f} s late"
         return f"{len(self.sent)} events: {counts}; {repeats} repeats; {len(self.receiver.posted)} alerts{slow}"
+
+
+def _is_signed(posted: Posted) -> bool:
+    # The library's own check also refuses what was signed more than five minutes ago; soaks last longer.
+    at = datetime.fromtimestamp(int(posted.headers["webhook-timestamp"]), UTC)
+    signature = Webhook(SECRET).sign(posted.headers["webhook-id"], at, posted.body.decode())
+    return signature in posted.headers["webhook-signature"].split()
 
 
 def _read(record: Published) -> Mapping[str, object]:
