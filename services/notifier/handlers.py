@@ -10,6 +10,7 @@ import structlog
 
 from services.notifier.alerts.deciding import Decide
 from services.notifier.delivery import Notice
+from services.notifier.inhibition import Inhibiting
 from services.notifier.routing import route
 from services.notifier.switchboard import Surroundings, Switchboard, Wakes
 from shared.breach_records import PublishedRecord, decode_published
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 STAGE: Final = "notifier"
 
 _Found = tuple[Record, PublishedRecord]
+Chosen = tuple[PublishedRecord, Sequence[Notice]]  # something published, and who is to hear of it
 _Dead = tuple[Record, BadRecord]
 Bury = Callable[[Sequence[Outgoing]], Awaitable[None]]  # writes dead letters; may raise Unavailable
 
@@ -31,9 +33,7 @@ Bury = Callable[[Sequence[Outgoing]], Awaitable[None]]  # writes dead letters; m
 class Store(Protocol):
     """Where breaches and deliveries are kept; it may raise Unavailable."""
 
-    async def remember(
-        self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide
-    ) -> int:
+    async def remember(self, found: Sequence[Chosen], now: Instant, decide: Decide, inhibiting: Inhibiting) -> int:
         """Store what is new, its alerts and its deliveries in one transaction; how many records were new."""
 
 
@@ -80,7 +80,8 @@ class Inbox:
         # remembered by then do no harm when the batch is handled again: they are known by their ids.
         try:
             notices = [(each, route(self._board.routes, each, now)) for _, each in found]
-            return await self._store.remember(notices, now, self._board.decider.on_event), []
+            board = self._board
+            return await self._store.remember(notices, now, board.decider.on_event, board.inhibiting), []
         except BadData as exc:
             if len(found) == 1:
                 record, _ = found[0]

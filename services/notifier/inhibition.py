@@ -7,8 +7,9 @@ open source is known by its key: the rule, and the values of those fields.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -53,6 +54,27 @@ class Rule:
         # What neither has is not equal: else all items without a group would be one group.
         values = [sorted(texts(value_of(record, name)) - {NOTHING}) for name in self.equal]
         return msgspec.json.encode((self.name, values)).decode() if all(values) else None
+
+
+class Inhibiting(Protocol):
+    """Whoever holds notices, and must know what is open while it does."""
+
+    @property
+    def inhibit(self) -> tuple[Rule, ...]:
+        """The rules in use."""
+
+    def knowing(self, sources: Sources) -> AbstractContextManager[None]:
+        """For a while, in which nothing is awaited, *sources* are open."""
+
+
+class Nothing:
+    """Inhibits nothing."""
+
+    inhibit: tuple[Rule, ...] = ()
+
+    def knowing(self, sources: Sources) -> AbstractContextManager[None]:  # there are none
+        """Nothing changes."""
+        return nullcontext()
 
 
 def muting(rules: tuple[Rule, ...], record: PublishedRecord, sources: Sources, heard_at: Instant | None) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ from services.notifier.delivery import Notice
 from services.notifier.holding.hold import hold
 from services.notifier.holding.release import Release
 from services.notifier.holding.rules import Rules, rules_of
+from services.notifier.inhibition import Rule, Sources
 from services.notifier.routing import Routes
 from shared.breach_records import PublishedRecord
 from shared.errors import Unavailable
@@ -62,6 +64,20 @@ class Ruling:
             self.metrics.notices.labels(outcome=found.state).inc()
             self.has_held |= found.state == "held"
         return found
+
+    @property
+    def inhibit(self) -> tuple[Rule, ...]:
+        """The rules by which something is muted while something else is open."""
+        return self.rules.inhibit
+
+    @contextmanager
+    def knowing(self, sources: Sources) -> Iterator[None]:
+        """For a while, in which nothing is awaited, *sources* are open."""
+        self.rules = replace(self.rules, sources=sources)
+        try:
+            yield
+        finally:
+            self.rules = replace(self.rules, sources={})
 
     def set(self) -> None:
         """Say that something was remembered: it is delivered at once, and what is held is looked at."""

@@ -197,7 +197,7 @@ class NotifierService:
         )
         channels = open_channels(routes, outside)
         self._ruling.reload(routes)
-        return Switchboard(routes, channels, _decider(routes, self._ruling.hold))
+        return Switchboard(routes, channels, _decider(routes, self._ruling.hold), self._ruling)
 
     def _template_failed(self, kind: TemplateKind, fault: BadDocument) -> None:
         self._metrics.template_faults.labels(kind=kind).inc()

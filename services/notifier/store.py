@@ -9,10 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import Row, delete, func, or_, select, tuple_, update
 
-from services.notifier import alert_rows, digest_rows
+from services.notifier import alert_rows, digest_rows, inhibitor_rows
 from services.notifier.alerts.deciding import Decide, Decider
 from services.notifier.alerts.standing import unpack
 from services.notifier.delivery import UNFINISHED, AlertView, Delivery, Notice, alert_id, bucket_in
+from services.notifier.inhibition import Inhibiting, Nothing
 from services.notifier.new_rows import Decided, columns, received_row
 from services.notifier.retry import Finished
 from services.notifier.statements import (
@@ -32,8 +33,11 @@ from shared.events import Instant, Span, instant, moment
 
 ON: Final = ("warning", "open", "acknowledged")
 DECIDE: Final[Decide] = Decider().on_event  # nothing is held
+UNINHIBITED: Final = Nothing()
 PRUNED_AT_ONCE: Final = 5_000  # rows; a bigger statement would hold its locks for long
 _CHANGED: Final = ("bucket", "id", "claim", "state", "attempts", "next_attempt_at", "finished_at", "last_answer")
+
+Chosen = tuple[PublishedRecord, Sequence[Notice]]
 
 
 class Store:
@@ -44,14 +48,17 @@ class Store:
         self._instance = instance
 
     async def remember(
-        self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide = DECIDE
+        self, found: Sequence[Chosen], now: Instant, decide: Decide = DECIDE, inhibiting: Inhibiting = UNINHIBITED
     ) -> int:
         """Store records, what becomes of their alerts, and their deliveries in one transaction; how many were new.
 
         Of a record that was received before nothing is stored, whatever the routes were then.
 
         Args:
+            found: what was published, and the notices that the routes chose for each.
+            now: when.
             decide: says what becomes of an alert and of the notices that were chosen.
+            inhibiting: what is to know what is open while that is decided.
 
         Raises:
             Unavailable, BadData, Refused: see `shared.db`.
@@ -66,9 +73,12 @@ class Store:
             new = {record.id: (record, notices) for record, notices in found if record.id in fresh}
             ids = {identity for record, _ in new.values() if (identity := alert_id(record)) is not None}
             decided = Decided(await alert_rows.locked(connection, ids), now)
-            for record, notices in new.values():
-                decided.add(record, notices, decide)
+            records, rules = [record for record, _ in new.values()], inhibiting.inhibit
+            with inhibiting.knowing(await inhibitor_rows.sources(connection, records, rules, now)):
+                for record, notices in new.values():
+                    decided.add(record, notices, decide)
             await alert_rows.keep(connection, list(decided.changed.values()), now)
+            await inhibitor_rows.keep(connection, records, rules, now)
             await alert_rows.add_deliveries(connection, decided.deliveries, decided.told_before, now)
         return len(fresh)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from services.notifier.alerts.deciding import Decider
 from services.notifier.delivery import Channel, Delivery, Outcome
+from services.notifier.inhibition import Inhibiting, Nothing
 from services.notifier.routing import Routes
 from shared.events import SECOND, Instant, Span
 from shared.metrics import Metrics
@@ -23,6 +24,7 @@ class Switchboard:
     routes: Routes
     channels: Mapping[str, Channel]
     decider: Decider = field(default_factory=Decider)
+    inhibiting: Inhibiting = field(default_factory=Nothing)
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # receiver -> what changes with where it leads to
     disabled: Mapping[str, str] = field(default_factory=dict)  # receiver -> why nothing is sent there
 

@@ -17,6 +17,8 @@ from services.notifier.delivery import Attempt, Delivery, Notice, Outcome
 from services.notifier.grouping import Grouping
 from services.notifier.held_store import HeldStore
 from services.notifier.holding.rules import Rules
+from services.notifier.inhibition import Rule
+from services.notifier.matching import Conditions
 from services.notifier.pace import pace_of
 from services.notifier.releaser import Ruling
 from services.notifier.retry import Finished, Verdict
@@ -54,7 +56,7 @@ class Desk:
     async def remember(self, *records: BreachRecord, now: Instant = DUE) -> None:
         notice = Notice(self.name, self.name, "webhook", "it takes everything")
         decide = Decider(self.ruling.hold).on_event
-        await self.store.remember([(each, [notice]) for each in records], now, decide)
+        await self.store.remember([(each, [notice]) for each in records], now, decide, self.ruling)
 
     async def release(self, now: Instant = DUE) -> bool:
         return await self.held.release(self.name, self.ruling.rules, now) is not None
@@ -185,6 +187,41 @@ async def test_a_breach_that_is_taken_back_while_it_waits_is_never_told(database
     await desk.remember(desk.breach(1, sequence=2, event_type="sla.breach.retracted.v1"), now=DUE + SECOND)
     await desk.release(DUE + 60 * SECOND)
     assert await desk.states() == {"superseded": 2}
+
+
+WARNING: Any = {"event_type": "sla.clock.warning.v1", "breach_id": None, "warning": "80%"}
+
+
+def of_group(desk: Desk, number: int, **changes: Any) -> BreachRecord:
+    return desk.breach(number, metric="resolution", attributes={"group": desk.name}, **changes)
+
+
+def group_rule() -> Rule:
+    resolution = Conditions({"metric": frozenset({"resolution"})})
+    return Rule("group", resolution, Conditions({"type": frozenset({"warning"})}), ("group",))
+
+
+async def test_a_breach_mutes_the_warnings_of_its_group_as_long_as_it_is_open(database: Database) -> None:
+    desk = Desk(database, inhibit=(group_rule(),))
+    await desk.remember(of_group(desk, 1))
+    await desk.remember(of_group(desk, 2, **WARNING))
+    await desk.remember(desk.breach(3, attributes={"group": "another"}, **WARNING))
+    await desk.remember(of_group(desk, 1, event_type="sla.breach.stopped.v1", sequence=2), now=DUE + SECOND)
+    await desk.remember(of_group(desk, 4, **WARNING), now=DUE + SECOND)
+    states = {row.event_id: row.state for row in await desk.rows()}
+    assert states == {
+        f"{desk.name}-1-1": "pending",
+        f"{desk.name}-2-1": "muted",
+        f"{desk.name}-3-1": "pending",
+        f"{desk.name}-1-2": "pending",
+        f"{desk.name}-4-1": "pending",
+    }
+
+
+async def test_a_breach_mutes_also_the_warnings_that_are_remembered_with_it(database: Database) -> None:
+    desk = Desk(database, inhibit=(group_rule(),))
+    await desk.remember(of_group(desk, 2, **WARNING), of_group(desk, 1))
+    assert await desk.states() == {"muted": 1, "pending": 1}
 
 
 async def test_a_digest_that_was_sent_is_done(database: Database) -> None:

@@ -14,7 +14,8 @@ from services.notifier.alerts.deciding import Decide
 from services.notifier.breaker import FAILURES, FIRST_REST
 from services.notifier.courier import Courier
 from services.notifier.delivery import Channel, ChannelName, Delivery, Notice, Outcome
-from services.notifier.handlers import Grave, Inbox
+from services.notifier.handlers import Chosen, Grave, Inbox
+from services.notifier.inhibition import Inhibiting
 from services.notifier.matching import Conditions
 from services.notifier.receivers import Console, Receiver
 from services.notifier.retry import Finished
@@ -47,7 +48,11 @@ class Shelf:
     asked: list[Mapping[str, int]] = field(default_factory=list)  # for how much of each receiver
 
     async def remember(
-        self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide
+        self,
+        found: Sequence[tuple[PublishedRecord, Sequence[Notice]]],
+        now: Instant,
+        decide: Decide,
+        inhibiting: Inhibiting,
     ) -> int:
         self._answer()
         self.remembered.append(found)
@@ -214,12 +219,10 @@ async def test_a_batch_that_is_handled_again_counts_once() -> None:
 
 async def test_a_record_that_the_database_refuses_is_a_dead_letter_and_the_others_are_remembered() -> None:
     class Picky(Shelf):
-        async def remember(
-            self, found: Sequence[tuple[PublishedRecord, Sequence[Notice]]], now: Instant, decide: Decide
-        ) -> int:
+        async def remember(self, found: Sequence[Chosen], now: Instant, decide: Decide, inhibiting: Inhibiting) -> int:
             if any(record.id == "event-2" for record, _ in found):
                 raise BadData("no such date")
-            return await super().remember(found, now, decide)
+            return await super().remember(found, now, decide, inhibiting)
 
     buried: list[Outgoing] = []
     shelf = Picky()
