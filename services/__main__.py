@@ -40,6 +40,7 @@ COMMANDS: Final = {  # name, which is the module's name too (with _ for -) -> wh
     "resume": "Show the partitions whose log does not hold what was to be read next, and have them read on.",
     "keys": "Make, list and revoke the API keys that open the HTTP side.",
     "release": "Fold items again that were set aside, with the events that were buried meanwhile.",
+    "receivers": "Show the receivers that said that they are no more, and enable one again.",
     "migrate": "Bring the database to this version and create the topics that are missing.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",
     "timer": "Run the timer: the clocks of every item, and what happens to them.",

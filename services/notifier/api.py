@@ -13,6 +13,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from services.notifier import receivers_api
 from services.notifier.delivery import ChannelName, Result, State
 from services.notifier.delivery_log import DeliveryLog, Place, Wanted
 from shared.breach_records import PublishedType
@@ -82,8 +83,15 @@ class Filter(BaseModel):
 
 
 def router(database: Database) -> APIRouter:
-    """The routes that show deliveries."""
-    routes = APIRouter(prefix="/v1", tags=["deliveries"])
+    """All routes of the notifier."""
+    routes = APIRouter(prefix="/v1")
+    routes.include_router(_deliveries(database))
+    routes.include_router(receivers_api.router(database))
+    return routes
+
+
+def _deliveries(database: Database) -> APIRouter:
+    routes = APIRouter(tags=["deliveries"])
     log = DeliveryLog(database)
 
     @routes.get("/deliveries")

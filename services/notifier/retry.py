@@ -54,12 +54,14 @@ def judge(outcome: Outcome, attempts: int, now: Instant, *, jitter: float) -> Ve
     Args:
         jitter: in [0, 1), what chance adds to the wait.
 
+    What could not be told because its endpoint is gone waits, until somebody else is told or the endpoint is back.
+
     A wait that the receiver asked for lengthens the schedule's, never shortens it: a receiver that always asks for a
     second would use up all attempts before its outage is over.
     """
     if outcome.result == "delivered":
         return Verdict("delivered")
-    if outcome.result == "refused":
+    if outcome.result == "refused" and not outcome.gone:
         return Verdict("failed")
     if attempts >= len(SCHEDULE):
         return Verdict("failed", gave_up=True)

@@ -14,6 +14,7 @@ from shared.errors import Problem
 def unused(routes: Routes) -> Iterator[Problem]:
     """Receivers that nobody would ever hear of."""
     used = {name for each in routes.each() for name in each.receivers} | _asked(routes) | routes.people | {CUSTOMERS}
+    used |= {routes.fallback} if routes.fallback is not None else set()
     used |= {name for each in routes.escalations.values() for step in each.steps for name in step.receivers}
     used |= set() if routes.heartbeat is None else {routes.heartbeat.receiver}
     for name, line in routes.lines.items():

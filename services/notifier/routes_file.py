@@ -34,6 +34,7 @@ from shared.errors import BadDocument, Problem
 class _File(Strict):
     receivers: dict[str, Receiver] = Field(min_length=1)
     routes: tuple[RouteModel, ...]
+    fallback: str | None = None
     templates: str | None = Field(None, min_length=1)
     heartbeat: HeartbeatModel | None = None
     defaults: GroupingOptions = GroupingOptions()
@@ -94,6 +95,7 @@ def parse(text: str, file: str, beside: Mapping[str, Document] | None = None) ->
         inhibit=tuple(each.rule(at) for at, each in enumerate(checked.inhibit)),
         directory=None if people is None else people.directory,
         customers=None if checked.customers is None else checked.customers.customers,
+        fallback=checked.fallback,
     )
 
 
@@ -120,6 +122,7 @@ def _problems(
     yield from route_tree.without_escalation(document, tree, checked.escalations)
     yield from escalation_file.problems(document, checked.escalations, receivers)
     yield from _of_heartbeat(document, checked)
+    yield from _stand_in(document, checked)
 
 
 def _named(text: str, file: str, section: str) -> tuple[str, ...]:
@@ -142,6 +145,13 @@ def _line(document: Document, name: str, receiver: Receiver) -> int:
         (name,) if name == CUSTOMERS else (SECTION, receiver.channel),
     )
     return next((document.line(place) for place in places if place in document.lines), 1)
+
+
+def _stand_in(document: Document, checked: _File) -> list[Problem]:
+    if checked.fallback is None or checked.fallback in checked.receivers:
+        return []
+    known = ", ".join(checked.receivers)
+    return [document.problem(("fallback",), f"expected one of the receivers {known}, got {checked.fallback!r}")]
 
 
 def _people(document: Document, checked: _File, directory: Document | None) -> tuple[People | None, list[Problem]]:

@@ -57,6 +57,7 @@ class Routes:
     escalations: Mapping[str, Escalation] = field(default_factory=dict)  # every one that a route names is there
     directory: Directory | None = None  # there is one where a route has an audience
     customers: Customers | None = None  # who are told only where this says so
+    fallback: str | None = None  # who is told in the place of a receiver that is no more
 
     def problem(self, receiver: str, message: str) -> Problem:
         """A problem with the channel of *receiver*; of a person's it is one of all channels of the kind."""

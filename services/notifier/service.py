@@ -15,9 +15,11 @@ from services.notifier import routes_file
 from services.notifier.alerts.deciding import Decider, Hold
 from services.notifier.api import router
 from services.notifier.channels import guard
-from services.notifier.channels.catalogue import Outside, open_channels
+from services.notifier.channels.catalogue import Outside, fingerprints, open_channels
 from services.notifier.courier import Courier
 from services.notifier.delivery import Delivery, Outcome
+from services.notifier.diverter import Bells, Diverter
+from services.notifier.endpoint_store import EndpointStore
 from services.notifier.escalation_store import EscalationStore
 from services.notifier.escalator import Escalator
 from services.notifier.handlers import Grave, Inbox
@@ -25,6 +27,7 @@ from services.notifier.heart import Heart
 from services.notifier.heartbeat import due
 from services.notifier.held_store import HeldStore
 from services.notifier.holding.rules import Rules
+from services.notifier.publisher import Publisher
 from services.notifier.reading import files_beside, read_routes
 from services.notifier.releaser import Releaser, Ruling
 from services.notifier.retry import SCHEDULE
@@ -79,11 +82,14 @@ class NotifierService:
         self._world = world
         self.database = Database(settings.database_url.get_secret_value(), size=CONNECTIONS)
         self._store = Store(self.database, settings.instance)
+        self._endpoints = EndpointStore(self.database)
         self._time = Timekeeper(world.monotonic_us, self.database.clock)
         self._producer = Producer(settings.connection, "notifier")
+        self._publisher = Publisher(Producer(settings.connection, "notifier-alerts"))
         self._client = guard.Client(settings.reach, guard.trusting(settings.notifier_ca_file))
         self._joined = asyncio.Event()
         self._wake = asyncio.Event()
+        self._changed = asyncio.Event()  # the file, and where it leads to
         self._meter = DlqMeter(settings.dlq_limit)
         self._ruling = Ruling(Rules(), metrics, self._wake)
         self._held = HeldStore(self.database)
@@ -113,17 +119,21 @@ class NotifierService:
             log.info("deliveries of the process before are taken back", deliveries=taken_back)
         await self._time.round()
         await self._watch.look(self._time.now())  # before the first breach is read
+        self._board.disabled = {each.receiver: each.reason for each in await self._endpoints.disabled()}
         await self._producer.start()
 
     async def run(self, signals: Signals) -> None:
         """Remember and deliver until told to stop."""
         settings, stop, board = self._settings, signals.stop, self._loaded()
+        bells = Bells(self._changed, self._wake)
+        diverter = Diverter(self._endpoints, board, self._metrics, now=self._time.now, bells=bells)
         around = Surroundings(
             now=self._time.now,
             chance=self._world.chance,
             metrics=self._metrics,
             lease=round(settings.notifier_claim_s * SECOND),
             on_delivered=self._arrived,
+            on_gone=diverter.gone,
         )
         heart = Heart(lambda: board.routes, self._take_in, self._time.now)
         inbox = Inbox(self._store, board, around, wake=self._ruling, grave=Grave(self._bury, self._meter))
@@ -140,6 +150,7 @@ class NotifierService:
             escalator.run(stop),
             Releaser(self._held, self._ruling).run(self._time.now, stop),
             self._watch.run(self._time.now, stop),
+            diverter.run(stop),
             every(self._time.round, stop),
             every(self._count, stop),
             every(self._prune, stop),
@@ -156,6 +167,7 @@ class NotifierService:
     async def stop(self) -> None:
         """Disconnect."""
         await self._producer.stop()
+        await self._publisher.stop()
         await self._client.aclose()
         await self.database.close()
 
@@ -193,11 +205,12 @@ class NotifierService:
             world.write,
             world.version,
             writer_of=lambda receiver: writer_for(receiver, library, self._template_failed),
-            produce=self._producer.send,
+            produce=self._publisher.publish,
         )
         channels = open_channels(routes, outside)
         self._ruling.reload(routes)
-        return Switchboard(routes, channels, _decider(routes, self._ruling.hold), self._ruling)
+        decider, leads = _decider(routes, self._ruling.hold), fingerprints(routes, outside)
+        return Switchboard(routes, channels, decider, self._ruling, fingerprints=leads)
 
     def _template_failed(self, kind: TemplateKind, fault: BadDocument) -> None:
         self._metrics.template_faults.labels(kind=kind).inc()
@@ -206,7 +219,9 @@ class NotifierService:
     async def _reload(self) -> None:
         fresh, board = self._read_routes(), self._loaded()
         board.routes, board.channels, board.decider = fresh.routes, fresh.channels, fresh.decider
+        board.fingerprints = fresh.fingerprints
         self._wake.set()
+        self._changed.set()
 
     def _arrived(self, delivery: Delivery, outcome: Outcome) -> None:
         beat = due(delivery.record)

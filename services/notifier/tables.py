@@ -118,6 +118,15 @@ thread = Table(
     Column("handle", Text),
 )
 
+endpoint = Table(
+    "endpoint",
+    _metadata,
+    Column("receiver", Text, primary_key=True),
+    Column("fingerprint", Text),
+    Column("reason", Text),
+    Column("disabled_at", _Instant),
+)
+
 attempt = Table(
     "attempt",
     _metadata,

@@ -135,6 +135,13 @@ async def test_a_digest_is_taken(vendor: Vendor) -> None:
     assert outcome.result == "delivered", outcome
 
 
+async def test_a_digest_edits_no_message_and_is_edited_by_none(vendor: Vendor) -> None:
+    sent = about("open", handle="C024BE91L:1503435956.000247" if vendor.kind == "slack-bot" else "77")
+    outcome = await vendor.send(replace(sent, members=(breach(), breach("event-2")), count=2))
+    assert (outcome.result, outcome.handle) == ("delivered", None)
+    assert len(vendor.http.posted) == 1
+
+
 async def test_a_repeat_says_the_same(vendor: Vendor) -> None:
     sent, at = about("open"), now()
     for later in (0, 3600 * SECOND):

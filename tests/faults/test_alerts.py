@@ -26,9 +26,13 @@ BESIDE: Final = """
 receivers:
   desk: {{webhook: {{url: '{url}', secret_env: HOOK_SECRET}}, concurrency: 8}}
   other: {{webhook: {{url: '{url}/other', secret_env: HOOK_SECRET}}, concurrency: 4}}
+  owner: {{webhook: {{url: '{url}/owner', secret_env: HOOK_SECRET}}}}
 routes:
   - {{name: breaches, match: {{type: [breached]}}, receivers: [desk, other]}}
   - {{name: rest, receivers: []}}
+"""
+FALLBACK: Final = """
+fallback: owner
 """
 
 
@@ -52,16 +56,16 @@ class Desk:
         answer = self.answers.get(name)
         return Answer() if answer is None else answer(posted)
 
-    def notifier(self, **changes: str) -> PlazoProcess:
-        """A notifier with a second receiver beside the first."""
+    def notifier(self, more: str = "", **changes: str) -> PlazoProcess:
+        """A notifier with a second receiver beside the first, and *more* in its file."""
         routes = self.here.folder / "beside.yaml"
-        routes.write_text(BESIDE.format(url=self.here.receiver.url))
+        routes.write_text((BESIDE + more).format(url=self.here.receiver.url))
         return self.here.process("notifier", NOTIFY_ROUTES=str(routes), **changes)
 
     def only_first(self) -> None:
         """Leave what the second receiver was posted out of the comparison at the end."""
         posted = self.here.receiver.posted
-        posted[:] = [each for each in posted if not each.path.endswith("/other")]
+        posted[:] = [each for each in posted if not each.path.endswith(("/other", "/owner"))]
 
     def lags(self, name: str) -> list[float]:
         """How long after the first alert each of a receiver came, sorted."""
@@ -116,17 +120,27 @@ async def test_what_failed_is_tried_again_also_by_the_next_process(here: Site) -
 
 
 @row(24, "a receiver that says 410")
-async def test_what_is_refused_is_final_and_concerns_no_other_receiver(here: Site) -> None:
+async def test_a_receiver_that_is_no_more_is_left_alone_and_another_is_told_in_its_place(here: Site) -> None:
     desk = Desk(here)
     desk.answers["other"] = lambda _posted: Answer(status=410)
-    async with here.process("ingest"), here.process("timer"), desk.notifier() as notifier:
+    async with here.process("ingest"), here.process("timer"), desk.notifier(FALLBACK) as notifier:
         await here.ready(notifier)
         await here.traffic(items=60, over_s=3.0)
         await here.calm()
-        await until_delivered(desk, "other")
-        refused = await here.metric(notifier, 'sla_notifications_total{channel="webhook",outcome="refused"')
-    assert set(desk.tries["other"].values()) == {1}
-    assert refused == len(desk.tries["other"])
+        await until_delivered(desk, "owner")
+        asked = len(desk.tries["other"])
+        notifier.kill()
+        notifier.start()
+        await here.ready(notifier)
+        await here.traffic(items=20, over_s=1.0)
+        await here.calm()
+        await until_delivered(desk, "owner")
+        disabled = await here.metric(notifier, 'sla_notification_endpoints{state="disabled"')
+    # What was under way when it said so, and nothing more: also not by the next process.
+    assert 1 <= asked <= 4
+    assert len(desk.tries["other"]) == asked
+    assert disabled == 1
+    assert set(desk.tries["owner"].values()) == {1}
     desk.only_first()
     await here.agree()
 

@@ -49,14 +49,14 @@ class Two:
     async def ask(self, operation: Operation, asking: str, about: str, **query: Any) -> httpx2.Response:
         """Do *operation* with a credential, about what belongs to a tenant."""
         path = operation.path.format_map(self.parameters(about))
-        body = None if operation.method == "GET" else BODIES[operation.path](about)
+        body = BODIES[operation.path](about) if operation.path in BODIES else None
         headers = showing(f"admin{asking}")
         return await self.http.request(operation.method, path, headers=headers, json=body, params=query)
 
     def parameters(self, tenant: str) -> Mapping[str, str]:
         """What stands in the place of each parameter of a path, to ask for something of *tenant*."""
         item = {"tenant": tenant, "kind": "ticket", "item_id": secret(tenant)}
-        return {**item, "delivery_id": str(self.deliveries[tenant])}
+        return {**item, "delivery_id": str(self.deliveries[tenant]), "receiver": "nobody"}
 
 
 def secret(tenant: str) -> str:
@@ -95,9 +95,12 @@ async def _deliver(made: Two, store: Store) -> None:
         made.deliveries[tenant] = first.id
 
 
-LISTS: Final = [each for each in ALL if each.method == "GET" and "{" not in each.path]
-THINGS: Final = [each for each in ALL if each.method == "GET" and "{" in each.path]
-WRITES: Final = [each for each in ALL if each.method != "GET"]
+# Of no tenant: who is of one may not ask.
+INSTALLATION: Final = [each for each in ALL if each.path.startswith("/v1/receivers/")]
+OF_TENANTS: Final = [each for each in ALL if each not in INSTALLATION]
+LISTS: Final = [each for each in OF_TENANTS if each.method == "GET" and "{" not in each.path]
+THINGS: Final = [each for each in OF_TENANTS if each.method == "GET" and "{" in each.path]
+WRITES: Final = [each for each in OF_TENANTS if each.method != "GET"]
 
 
 @pytest.mark.parametrize("operation", THINGS, ids=str)
@@ -107,6 +110,12 @@ async def test_what_is_anothers_does_not_exist(two: Two, operation: Operation) -
         answer = await two.ask(operation, f"@{OURS}", tenant)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
         assert (await two.ask(operation, f"@{tenant}", tenant)).status_code == 200
+
+
+@pytest.mark.parametrize("operation", INSTALLATION, ids=str)
+async def test_what_is_the_installations_is_for_callers_of_all_tenants(two: Two, operation: Operation) -> None:
+    assert (await two.ask(operation, f"@{OURS}", OURS)).status_code == 403
+    assert (await two.ask(operation, "", OURS)).status_code == (200 if operation.method == "GET" else 404)
 
 
 @pytest.mark.parametrize("operation", LISTS, ids=str)

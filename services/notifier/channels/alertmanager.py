@@ -56,7 +56,8 @@ class AlertmanagerChannel:
 def alerts(delivery: Delivery, shown: Card, now: Instant, open_for: Span = 7 * DAY) -> list[dict[str, Any]]:
     """What a delivery says to an Alertmanager; a digest has an alert for each that it names."""
     if delivery.count > 1:
-        return [_alert(each, standing_after(each), _annotations(shown), now + open_for) for each in delivery.members]
+        members = delivery.members or (delivery.record,)
+        return [_alert(each, standing_after(each), _annotations(shown), now + open_for) for each in members]
     record = delivery.record
     found = [_alert(record, shown.standing, _annotations(shown), now + open_for)]
     if isinstance(record, BreachRecord) and shown.standing != "warning":

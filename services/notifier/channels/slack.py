@@ -8,6 +8,7 @@ listed here are about the place (a channel that the bot is not in, a token that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from yarl import URL
@@ -86,17 +87,23 @@ class SlackBot:
     async def _send(self, delivery: Delivery, now: Instant) -> Outcome:
         shown = card(delivery, self._writer)
         channel, _, stamp = (delivery.handle or "").partition(":")
+        if delivery.count > 1:
+            # A message about many belongs to none of them: what happens to one must not take its place.
+            return replace(await self._post(shown, now), handle=None)
         if not stamp:
-            return (await self._call("chat.postMessage", {"channel": self._channel, **message(shown)}, now))[0]
+            return await self._post(shown, now)
         place = {"channel": channel, "ts": stamp}
         edited, error = await self._call("chat.update", {**place, **message(shown)}, now)
         if error in _CANNOT_EDIT:
-            return (await self._call("chat.postMessage", {"channel": self._channel, **message(shown)}, now))[0]
+            return await self._post(shown, now)
         if edited.result != "delivered" or not shown.is_loud:
             return edited
         again = {"channel": channel, "thread_ts": stamp, "reply_broadcast": True, **message(shown)}
         told, _ = await self._call("chat.postMessage", again, now)
-        return Outcome(told.result, told.answer, told.status, told.after, delivery.handle, told.gone)
+        return replace(told, handle=delivery.handle)
+
+    async def _post(self, shown: Card, now: Instant) -> Outcome:
+        return (await self._call("chat.postMessage", {"channel": self._channel, **message(shown)}, now))[0]
 
     async def _call(self, method: str, arguments: Mapping[str, Any], now: Instant) -> tuple[Outcome, str]:
         # (what came of it, the word of its error)

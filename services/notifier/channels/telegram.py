@@ -8,7 +8,7 @@ body of a 429.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Final
 
@@ -66,6 +66,9 @@ class TelegramChannel:
 
     async def _send(self, delivery: Delivery, now: Instant) -> Outcome:
         shown = card(delivery, self._writer)
+        if delivery.count > 1:
+            # A message about many belongs to none of them: what happens to one must not take its place.
+            return replace(await self._call("sendMessage", message(shown), now), handle=None)
         if not (delivery.handle or "").isdecimal():
             return await self._call("sendMessage", message(shown), now)
         earlier = int(delivery.handle or "")
@@ -76,7 +79,7 @@ class TelegramChannel:
             return edited
         reply = {"message_id": earlier, "allow_sending_without_reply": True}
         told = await self._call("sendMessage", {"reply_parameters": reply, **message(shown)}, now)
-        return Outcome(told.result, told.answer, told.status, told.after, delivery.handle, told.gone)
+        return replace(told, handle=delivery.handle)
 
     async def _call(self, method: str, arguments: Mapping[str, Any], now: Instant) -> Outcome:
         answer = await self._poster.post_json(self._methods / method, {**self._place, **arguments}, most=WHOLE_BYTES)
