@@ -13,11 +13,12 @@ import typer
 from services.cli.files import read_events, read_texts
 from services.cli.notify_file import read_notify
 from services.cli.statuses import StatusesOption, status_table
+from services.cli.unescalated import unescalated
 from services.notifier import routes_file
 from services.notifier.templates import template_lint
 from services.notifier.templates.folder import shelf
 from services.timer.event_lint import coverage
-from services.timer.example import Example
+from services.timer.example import Example, Examples
 from services.timer.finding import Finding
 from services.timer.places import Places
 from services.timer.policy_file import load
@@ -68,6 +69,8 @@ def lint(
         found += _policy_findings(policies, events, statuses)
     if routes is not None:
         found += _route_findings(routes)
+    if policies is not None and routes is not None:
+        found += _common_findings(policies, routes)
     for each in found:
         typer.echo(_FORMATS[form](each))
     count = "1 finding" if len(found) == 1 else f"{len(found)} findings"
@@ -88,6 +91,14 @@ def _policy_findings(path: Path, events: Path | None, statuses: Path | None) -> 
     seen = Recording(()) if events is None else recording(policies, read_events(events, status_table(statuses)))
     found = findings(policies, now, recorded=seen.examples, inherited=places.inherited)
     return [_Located(places.problem(each), each) for each in found + coverage(policies, seen)]
+
+
+def _common_findings(policies: Path, routes: Path) -> list[_Located]:
+    now = instant(datetime.now(UTC))
+    files = read_texts(policies)
+    places = Places(files)
+    found = unescalated(load(files, now=now), read_notify(routes), Examples(now))
+    return [_Located(places.problem(each), each) for each in found]
 
 
 def _block(found: _Located) -> str:

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from services.cli.files import read_lines
 from services.cli.notify_file import read_notify
-from services.notifier.delivery import Notice
+from services.notifier.forecast import Foretold, foretold
 from services.notifier.message import line as told_in_a_line
-from services.notifier.routing import Routes, route
+from services.notifier.routing import Routes
 from services.notifier.trial import Tried, made_up, tried
 from services.notifier.wording import one_line
 from shared.breach_records import PublishedRecord
@@ -32,7 +32,7 @@ class Answer:
 
     record: PublishedRecord
     tried: Sequence[Tried]
-    notices: Sequence[Notice]
+    foretold: Sequence[Foretold]
 
 
 def register(app: typer.Typer) -> None:
@@ -65,9 +65,12 @@ def try_out(
     at: Annotated[str | None, typer.Option(help="When it is told, RFC 3339; without it, now.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an event.")] = False,  # an option
 ) -> None:
-    """Show which routes are looked at for an event, why each takes it or does not, and who would hear of it.
+    """Show which routes are looked at for an event, why each takes it or does not, and who would hear of it when.
 
-    Nothing is sent. Ends with status 2 when a file has mistakes.
+    Also what waits for quiet hours or others of its group, and each step of the escalation if nobody takes the alert
+    on. Silences and what is open just now are not known here. Nothing is sent.
+
+    Ends with status 2 when a file has mistakes.
 
     \b
     Examples:
@@ -92,7 +95,7 @@ def answers(routes: Routes, file: Path, now: Instant) -> Iterator[Answer]:
             record = made_up(line)
         except BadRecord as exc:
             raise BadDocument([Problem(str(file), number, exc.field or "", str(exc))]) from exc
-        yield Answer(record, tuple(tried(routes.routes, record)), route(routes, record, now))
+        yield Answer(record, tuple(tried(routes.routes, record)), tuple(foretold(routes, record, now)))
 
 
 def plain(answer: Answer, now: Instant) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def plain(answer: Answer, now: Instant) -> dict[str, Any]:
             }
             for each in answer.tried
         ],
-        "told": [_told(notice, now) for notice in answer.notices],
+        "told": [_told(each) for each in answer.foretold],
     }
 
 
@@ -123,25 +126,27 @@ def show(answer: Answer, now: Instant) -> None:
         why = "; ".join(each.objections) or str(each.route.takes) or "it takes everything"
         looked.add_row(*map(_cell, (each.route.name, str(each.route.line), takes, why)))
     told = Table("receiver", "channel", "when", "why", box=None, pad_edge=False)
-    for notice in answer.notices:
-        fields = _told(notice, now)
-        told.add_row(*map(_cell, (notice.receiver, notice.channel, _when(notice), fields["reason"])))
+    for coming in answer.foretold:
+        notice = coming.notice
+        told.add_row(*map(_cell, (notice.receiver, notice.channel, _when(coming, now), notice.reason)))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 400  # a file is as wide as its lines
     console.print(Text(told_in_a_line(answer.record), "bold"))
     console.print(looked)
-    console.print(told if answer.notices else Text("nobody hears of it", "yellow"))
+    console.print(told if answer.foretold else Text("nobody hears of it", "yellow"))
     console.print()
 
 
-def _told(notice: Notice, now: Instant) -> dict[str, Any]:
+def _told(each: Foretold) -> dict[str, Any]:
+    notice = each.notice
     return {
         "receiver": notice.receiver,
         "channel": notice.channel,
         "route": notice.route,
         "state": notice.state,
-        "due": rfc3339(notice.due or now),
+        "step": notice.step,
+        "due": None if each.due is None else rfc3339(each.due),
         "reason": notice.reason,
         "why": notice.why,
     }
@@ -151,11 +156,12 @@ def _cell(text: str) -> Text:
     return Text(one_line(text))
 
 
-def _when(notice: Notice) -> str:
-    if notice.state == "pending":
-        return "at once"
-    until = f" until {rfc3339(notice.due)}" if notice.due is not None else ""
-    return f"{notice.state}{until}: {notice.why}"
+def _when(each: Foretold, now: Instant) -> str:
+    state, why = each.notice.state, each.notice.why
+    if each.due is None:
+        return f"{state}: {why}"
+    at = "at once" if each.due <= now else rfc3339(each.due)
+    return f"{at}, {why}" if why else at
 
 
 def _instant(text: str | None) -> Instant:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import structlog
 from fastapi import APIRouter
 
 from services.notifier import routes_file
-from services.notifier.alerts.deciding import Decider, Hold
 from services.notifier.api import router
 from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, fingerprints, open_channels
 from services.notifier.courier import Courier
+from services.notifier.deciders import decider_of
 from services.notifier.delivery import Delivery, Outcome
 from services.notifier.diverter import Bells, Diverter
 from services.notifier.endpoint_store import EndpointStore
@@ -31,7 +30,6 @@ from services.notifier.publisher import Publisher
 from services.notifier.reading import files_beside, read_routes
 from services.notifier.releaser import Releaser, Ruling
 from services.notifier.retry import SCHEDULE
-from services.notifier.routing import Routes, escalation_of
 from services.notifier.settings import Settings
 from services.notifier.silence_store import SilenceStore
 from services.notifier.silence_watch import SilenceWatch
@@ -209,7 +207,7 @@ class NotifierService:
         )
         channels = open_channels(routes, outside)
         self._ruling.reload(routes)
-        decider, leads = _decider(routes, self._ruling.hold), fingerprints(routes, outside)
+        decider, leads = decider_of(routes, self._ruling.hold), fingerprints(routes, outside)
         return Switchboard(routes, channels, decider, self._ruling, fingerprints=leads)
 
     def _template_failed(self, kind: TemplateKind, fault: BadDocument) -> None:
@@ -272,12 +270,3 @@ class NotifierService:
             log.warning("old deliveries were not forgotten", error=str(exc))
             return PRUNE_S
         return 0.0 if forgotten else PRUNE_S
-
-
-def _decider(routes: Routes, hold: Hold) -> Decider:
-    return Decider(
-        hold=hold,
-        escalations=routes.escalations,
-        choose=partial(escalation_of, routes),
-        channels={name: receiver.channel for name, receiver in routes.receivers.items()},
-    )

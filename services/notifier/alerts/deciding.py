@@ -111,8 +111,10 @@ class Decider:
 
     def _held(self, notice: Notice, record: PublishedRecord, alert: StandingAlert | None, now: Instant) -> Notice:
         held = self.hold(notice, record, alert, now)
-        # The team may let an alert rest, and the customer waits no longer for that.
-        return held if notice.receiver == CUSTOMERS else rested(held, alert, now)
+        if notice.receiver == CUSTOMERS:
+            # The team may take an alert on, or let it rest, and the customer waits no longer for that.
+            return held if held.state == "silenced" else notice
+        return rested(held, alert, now)
 
 
 def rested(notice: Notice, alert: StandingAlert | None, now: Instant) -> Notice:
