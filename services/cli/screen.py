@@ -11,7 +11,7 @@ from rich.text import Text
 from services.cli.lines import delivered_line, published_line
 from services.notifier.delivery import Delivery, Outcome
 from shared.breach_records import PublishedRecord
-from shared.events import Instant
+from shared.events import HEARTBEAT_TENANT, Instant
 
 _REMEMBERED: Final = 10_000  # events shown already; an alert arrives within so many
 
@@ -35,7 +35,7 @@ class Screen:
 
     def published(self, record: PublishedRecord) -> None:
         """Show something that happened to a clock or a source."""
-        if record.id in self._shown:
+        if record.id in self._shown or record.data.tenant == HEARTBEAT_TENANT:
             return
         self._shown[record.id] = None
         if len(self._shown) > _REMEMBERED:

@@ -20,6 +20,7 @@ from services.cli.running import load_here, runs
 from services.cli.terminal import Terminal, drop_output
 from shared.breach_records import TYPE_NAMES, PublishedRecord
 from shared.configuration import CommonSettings
+from shared.events import HEARTBEAT_TENANT
 from shared.lifecycle import Signals, run
 from shared.logs import configure
 
@@ -41,6 +42,8 @@ class Wanted:
         """Whether *record* is one of them."""
         if self.types and record.type not in self.types:
             return False
+        if record.data.tenant == HEARTBEAT_TENANT and HEARTBEAT_TENANT not in (self.item or ""):
+            return False  # nobody but who asks for it by its name
         if self.item is None:
             return True
         return fnmatchcase(record.key if "/" in self.item else record.name, self.item)

@@ -110,6 +110,21 @@ def test_only_what_is_wanted_is_shown(wanted: Wanted, expected: bool) -> None:
     assert wanted.takes(breach()) is expected
 
 
+def test_the_heartbeat_is_shown_to_who_asks_for_it_by_its_name() -> None:
+    beat = breach(item="plazo-heartbeat/chat/1767614400")
+    assert not Wanted().takes(beat)
+    assert not Wanted(item="*/chat/*").takes(beat)
+    assert Wanted(item="plazo-heartbeat/*").takes(beat)
+
+
+def test_of_a_heartbeat_only_its_arrival_is_shown() -> None:
+    seen = Seen()
+    seen.screen.published(breach(item="plazo-heartbeat/chat/1767614400"))
+    assert seen.lines == []
+    seen.screen.delivered(delivery(breach(item="plazo-heartbeat/chat/1767614400")), DELIVERED)
+    assert len(seen.lines) == 1
+
+
 def test_a_type_can_be_named_in_short_or_in_full() -> None:
     full = frozenset({"sla.clock.warning.v1", "sla.breach.retracted.v1"})
     assert wanted_types(["warning", "sla.breach.retracted.v1"]) == full
