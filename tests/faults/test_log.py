@@ -82,6 +82,7 @@ async def test_a_partition_that_lost_records_is_not_read_on_as_if_nothing_was(he
     async with here.process("ingest"), here.process("notifier"):
         async with timer:
             await here.traffic(items=40, over_s=2.0, seed=1)
+            await until(partial(is_folded, here), "the timer to have somewhere to read on")
         await here.traffic(items=40, over_s=2.0, seed=2)
         await until(partial(upstream_is_read, here), "ingest to read everything")
         known = {record.event_id for record in await here.plant.published()}
@@ -96,6 +97,11 @@ async def test_a_partition_that_lost_records_is_not_read_on_as_if_nothing_was(he
     assert all(event.late_evidence_possible for event in fresh if event.id.startswith("1-"))
     assert not any(event.late_evidence_possible for event in fresh if event.id.startswith("3-"))
     assert {event.id[0] for event in fresh} >= {"3"}
+
+
+async def is_folded(here: Site) -> bool:
+    """Whether nothing is left to read."""
+    return await here.lag() == 0
 
 
 async def is_unread(here: Site, timer: PlazoProcess) -> bool:
