@@ -140,9 +140,10 @@ async def test_a_receiver_that_is_no_more_is_left_alone_and_another_is_told_in_i
     assert 1 <= asked <= 4
     assert len(desk.tries["other"]) == asked
     assert disabled == 1
-    assert set(desk.tries["owner"].values()) == {1}
+    # What was under way when the process was killed may come again, under its id.
+    assert max(desk.tries["owner"].values()) <= 2
     desk.only_first()
-    await here.agree()
+    await here.agree(alerts_again=True)
 
 
 @row(27, "2,000 breaches at once")
