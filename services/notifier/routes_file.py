@@ -114,7 +114,7 @@ def findings(routes: Routes) -> list[Problem]:
 def _problems(
     document: Document, checked: _File, tree: Sequence[Planted], receivers: Mapping[str, Receiver]
 ) -> Iterator[Problem]:
-    yield from route_tree.problems(document, tree, checked.receivers)
+    yield from route_tree.problems(document, tree, receivers)
     if checked.directory is None:
         yield from route_tree.unresolved(document, tree)
     if checked.customers is not None and CUSTOMERS in receivers:

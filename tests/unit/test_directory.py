@@ -192,6 +192,10 @@ class TestARoute:
             ("nora", "email", "route all takes everything; to assignee nora"),
         ]
 
+    def test_can_name_a_person_as_a_receiver(self) -> None:
+        routes = loaded(notify=NOTIFY.replace("receivers: [terminal], audience: [assignee, group]", "receivers: [ana]"))
+        assert [notice.receiver for notice in route(routes, breach(), MONDAY)] == ["ana"]
+
     def test_with_an_audience_needs_no_receivers(self) -> None:
         routes = loaded(notify=NOTIFY.replace("receivers: [terminal], ", ""))
         assert [notice.receiver for notice in route(routes, breach(attributes={}), MONDAY)] == ["luis"]

@@ -59,7 +59,7 @@ def _problems(
     person, kind = about
     for error in errors:
         place = error["loc"]
-        if place[0] != kind:
+        if place[:1] != (kind,):
             yield directory.problem(("people", person, *place), said_of(error))
         elif place[1:2] == (ADDRESSED[kind],):
             yield directory.problem(("people", person, "channels", kind), said_of(error))
