@@ -62,7 +62,7 @@ def made_up(line: bytes) -> PublishedRecord:
     except UNREADABLE as exc:
         raise bad_record(exc) from exc
     name = told.get("type", "breached")
-    full = _FULL_NAMES.get(name, name) if isinstance(name, str) else name
+    full = _FULL_NAMES.get(name, name) if isinstance(name, str) else str(name)  # which is refused below
     sample = SILENCE if full == SILENCE.type else BREACH
     given = told.get("data") if "data" in told else {**_OF_TYPE.get(full, {}), **_fields(told, sample)}
     if not isinstance(given, dict):

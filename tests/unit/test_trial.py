@@ -95,6 +95,7 @@ def test_an_event_from_the_topic_stays_as_it_is() -> None:
         ('{"sevrity": "low"}', "sevrity", "expected type, time or one of breach_id, clock_id"),
         ('{"severity": "worst"}', "data.severity", "Invalid enum value"),
         ('{"type": "broken"}', "type", "expected a breach event's type"),
+        ('{"type": ["breached"]}', "type", "expected a breach event's type"),
         ('{"type": 7}', "type", "expected a breach event's type"),
         ('{"type": "silent", "metric": "x"}', "metric", "expected type, time or one of tenant, source"),
         ('{"data": 5}', "data", "expected an object"),
