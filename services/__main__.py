@@ -38,6 +38,7 @@ COMMANDS: Final = {  # name, which is the module's name too (with _ for -) -> wh
     "migrate-policies": "Show what another version of the policies would change for open clocks, and change it.",
     "parked": "Show the records that the brokers did not take, and send them once they would.",
     "resume": "Show the partitions whose log does not hold what was to be read next, and have them read on.",
+    "alerts": "Show alerts, acknowledge, snooze and assign them, and send messages again.",
     "keys": "Make, list and revoke the API keys that open the HTTP side.",
     "release": "Fold items again that were set aside, with the events that were buried meanwhile.",
     "receivers": "Show the receivers that said that they are no more, and enable one again.",

@@ -19,7 +19,8 @@ _LOOKS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN: Final = frozenset(
     {"/", "/healthz/live", "/healthz/ready", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
 )
-_OPEN_FOLDER: Final = "/static-offline-docs/"
+# The scripts of the documentation; and links in messages, which carry their credential themselves.
+_OPEN_FOLDERS: Final = ("/static-offline-docs/", "/alerts/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def needed_scope(method: str, path: str) -> Scope | None:
 
     It follows from the request alone, so that no route can forget to ask.
     """
-    if path in _OPEN or path.startswith(_OPEN_FOLDER):
+    if path in _OPEN or path.startswith(_OPEN_FOLDERS):
         return None
     if path == "/metrics":
         return "metrics"

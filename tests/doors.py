@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 from services.ingest.__main__ import build as build_ingest
 from services.ingest.settings import Settings as IngestSettings
-from services.notifier.api import router as notifier_router
+from services.notifier.http_side import router as notifier_router
 from services.timer.api import router as timer_router
 from shared.callers import Caller, Scope
 from shared.configuration import load
@@ -50,7 +50,7 @@ def unconnected() -> list[APIRouter]:
     """The routes of every service, connected to nothing."""
     database = Database(NOWHERE["DATABASE_URL"])
     ingest = build_ingest(load(IngestSettings, NOWHERE), Metrics("", ""))
-    return [ingest.router(), timer_router(database), notifier_router(database)]
+    return [ingest.router(), timer_router(database), notifier_router(database, lambda: 0)]
 
 
 def house(routers: list[APIRouter], credentials: Credentials | None) -> FastAPI:

@@ -67,7 +67,8 @@ async def _ordered(connection: AsyncConnection, new: Sequence[NewDelivery], told
     facts = {each.event_id: each for alert in told.values() for each in alert.facts}
     rows = (await connection.execute(OF_ALERTS, {"all_id": list(told)})).all()
     before = [_told(row, facts[row.event_id]) for row in rows if row.event_id in facts]
-    coming = [_coming(each, facts[each.record.id]) for each in new if each.alert in told]
+    # What is older than all that is kept of its alert stands outside the order.
+    coming = [_coming(each, facts[each.record.id]) for each in new if each.alert in told and each.record.id in facts]
     stored = {each.id for each in before}
     while True:
         plan = planned([*before, *coming])

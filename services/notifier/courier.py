@@ -109,7 +109,7 @@ class Courier:
         failpoint("after_http")
         ended = self._around.now()
         made = Attempt(delivery.attempts + 1, started, max(ended - started, 0), outcome)
-        verdict = judge(outcome, made.number, ended, jitter=self._around.chance())
+        verdict = judge(outcome, made.number - delivery.spent, ended, jitter=self._around.chance())
         self._weigh(channel, made, delivery.receiver)
         self._finished.append(Finished(delivery, made, verdict))
         self._tell(delivery, made, verdict)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.notifier.alerts.deciding import Decider, Hold
+from services.notifier.alerts.deciding import Decider, Hold, nobody
+from services.notifier.people.audience import resolve
 from services.notifier.routing import Routes, escalation_of
 
 
@@ -15,4 +16,5 @@ def decider_of(routes: Routes, hold: Hold) -> Decider:
         escalations=routes.escalations,
         choose=partial(escalation_of, routes),
         channels={name: receiver.channel for name, receiver in routes.receivers.items()},
+        responsible=nobody if routes.directory is None else partial(resolve, routes.directory),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
 from typing import Final, Literal, Protocol
 from uuid import UUID, uuid5
 
@@ -67,6 +68,7 @@ class Delivery:
     record: PublishedRecord  # what it tells of
     created_at: Instant
     attempts: int = 0  # made before this one
+    spent: int = 0  # those of them that were made before somebody had it sent again
     claim: int = 0  # how often a process took it up; who holds an older claim may not write any more
     alert: AlertView | None = None  # of a breach; a silence has none
     handle: str | None = None  # what this receiver's channel gave back for an earlier message of the same alert
@@ -135,7 +137,13 @@ def alert_id(record: PublishedRecord) -> UUID | None:
     """
     if not isinstance(record, BreachRecord) or record.data.tenant == HEARTBEAT_TENANT:
         return None
-    return placed(record.key, f"alert\n{record.key}\n{record.data.clock_id}")
+    return _of_clock(record.key, record.data.clock_id)
+
+
+@lru_cache(maxsize=4_096)
+def _of_clock(key: str, clock_id: str) -> UUID:
+    # It is asked for several times while a record is remembered.
+    return placed(key, f"alert\n{key}\n{clock_id}")
 
 
 def placed(key: str, name: str) -> UUID:

@@ -46,7 +46,7 @@ class DeliveryLog:
         Raises:
             Unavailable, Refused: see `shared.db`.
         """
-        listed = _shown().order_by(delivery.c.created_at.desc(), delivery.c.id.desc()).limit(limit)
+        listed = shown_deliveries().order_by(delivery.c.created_at.desc(), delivery.c.id.desc()).limit(limit)
         if wanted.state is not None:
             listed = listed.where(delivery.c.state == wanted.state)
         if wanted.receiver is not None:
@@ -65,7 +65,7 @@ class DeliveryLog:
             Unavailable, Refused: see `shared.db`.
         """
         bucket = bucket_in(identity)
-        wanted = _shown().where(delivery.c.bucket == bucket, delivery.c.id == identity, *_of(tenant))
+        wanted = shown_deliveries().where(delivery.c.bucket == bucket, delivery.c.id == identity, *_of(tenant))
         made = select(attempt).where(attempt.c.bucket == bucket, attempt.c.delivery_id == identity)
         async with self._database.transaction("read a delivery") as connection:
             found = (await connection.execute(wanted)).mappings().one_or_none()
@@ -75,7 +75,8 @@ class DeliveryLog:
             return dict(found), [dict(row) for row in attempts]
 
 
-def _shown() -> Select[Any]:
+def shown_deliveries() -> Select[Any]:
+    """Deliveries with what they tell of; whoever asks says which of them."""
     same = and_(received.c.bucket == delivery.c.bucket, received.c.event_id == delivery.c.event_id)
     return select(*_SHOWN).join_from(delivery, received, same)
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from services.notifier.alerts.escalation import Escalation, Step, Unless
 from services.notifier.endpoints.values import Strict
 from services.notifier.lengths import Length, length_of
-from shared.documents import Document
+from services.notifier.route_model import AudienceNames
+from shared.documents import Document, Path
 from shared.errors import Problem
 from shared.events import SECOND, Span
 
@@ -41,8 +42,15 @@ class StepModel(Strict):
     """One step as it is written."""
 
     at: Annotated[str, BeforeValidator(_at)]
-    receivers: tuple[str, ...] = Field(min_length=1)
+    receivers: tuple[str, ...] = ()
+    audience: AudienceNames = ()
     unless: Unless = "acknowledged"
+
+    @model_validator(mode="after")
+    def _heard(self) -> StepModel:
+        if not self.receivers and not self.audience:
+            raise ValueError("expected receivers, an audience, or both")
+        return self
 
     @property
     def after(self) -> Span | None:
@@ -54,7 +62,7 @@ class StepModel(Strict):
     @property
     def step(self) -> Step:
         """It as it is taken."""
-        return Step(self.at, self.receivers, self.after, self.unless)
+        return Step(self.at, self.receivers, self.after, self.unless, self.audience)
 
 
 class EscalationModel(Strict):
@@ -87,12 +95,25 @@ def problems(
 ) -> Iterator[Problem]:
     """What is wrong with *escalations*: receivers that there are none of."""
     known = ", ".join(receivers)
+    for place, step in _placed(escalations):
+        for n, receiver in enumerate(step.receivers):
+            if receiver not in receivers:
+                said = f"expected one of the receivers {known}, got {receiver!r}"
+                yield document.problem((*place, "receivers", n), said)
+
+
+def unresolved(document: Document, escalations: Mapping[str, EscalationModel]) -> Iterator[Problem]:
+    """The audiences of a file that names no directory to find them in."""
+    for place, step in _placed(escalations):
+        if step.audience:
+            said = "expected a `directory` in this file, to find people in"
+            yield document.problem((*place, "audience"), said)
+
+
+def _placed(escalations: Mapping[str, EscalationModel]) -> Iterator[tuple[Path, StepModel]]:
     for name, escalation in escalations.items():
         for at, step in enumerate(escalation.steps):
-            for n, receiver in enumerate(step.receivers):
-                if receiver not in receivers:
-                    place = ("escalations", name, "steps", at, "receivers", n)
-                    yield document.problem(place, f"expected one of the receivers {known}, got {receiver!r}")
+            yield ("escalations", name, "steps", at), step
 
 
 def built(document: Document, escalations: Mapping[str, EscalationModel]) -> dict[str, Escalation]:

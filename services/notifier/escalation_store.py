@@ -68,8 +68,10 @@ class EscalationStore:
             ]
             await alert_rows.keep(connection, changed, now)
             await alert_rows.add_deliveries(connection, new, {each.id: each.state for each in changed}, now)
-            failpoint("before_commit")
-        failpoint("after_commit")
+            if decided:
+                failpoint("before_commit")
+        if decided:
+            failpoint("after_commit")
         return [_taken(row, decision) for row, _, decision in decided if decision.steps]
 
     async def next_due(self) -> Instant | None:

@@ -117,6 +117,7 @@ def _problems(
     yield from route_tree.problems(document, tree, receivers)
     if checked.directory is None:
         yield from route_tree.unresolved(document, tree)
+        yield from escalation_file.unresolved(document, checked.escalations)
     if checked.customers is not None and CUSTOMERS in receivers:
         yield document.problem((CUSTOMERS,), f"expected no receiver and no person called {CUSTOMERS}")
     yield from route_tree.without_escalation(document, tree, checked.escalations)

@@ -11,7 +11,6 @@ import structlog
 from fastapi import APIRouter
 
 from services.notifier import routes_file
-from services.notifier.api import router
 from services.notifier.channels import guard
 from services.notifier.channels.catalogue import Outside, fingerprints, open_channels
 from services.notifier.courier import Courier
@@ -26,6 +25,7 @@ from services.notifier.heart import Heart
 from services.notifier.heartbeat import due
 from services.notifier.held_store import HeldStore
 from services.notifier.holding.rules import Rules
+from services.notifier.http_side import router
 from services.notifier.publisher import Publisher
 from services.notifier.reading import files_beside, read_routes
 from services.notifier.releaser import Releaser, Ruling
@@ -79,7 +79,8 @@ class NotifierService:
         self._metrics = metrics
         self._world = world
         self.database = Database(settings.database_url.get_secret_value(), size=CONNECTIONS)
-        self._store = Store(self.database, settings.instance)
+        self._links = settings.links
+        self._store = Store(self.database, settings.instance, self._links)
         self._endpoints = EndpointStore(self.database)
         self._time = Timekeeper(world.monotonic_us, self.database.clock)
         self._producer = Producer(settings.connection, "notifier")
@@ -99,7 +100,7 @@ class NotifierService:
 
     def router(self) -> APIRouter:
         """The HTTP side."""
-        return router(self.database)
+        return router(self.database, self._time.now, self._links)
 
     async def start(self) -> None:
         """Connect, and read the routes.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from services.notifier.links import Links
 from services.notifier.reach import Reach, allowed
 from shared.configuration import Certificates, CommonSettings
+from shared.signed_links import SHORTEST_SECRET
 
 
 class Settings(CommonSettings):
@@ -46,6 +49,14 @@ class Settings(CommonSettings):
     webhook_ports: Annotated[frozenset[int], NoDecode] = Field(
         frozenset(), description="The only ports that webhooks may reach: `443,8443`; every port without it."
     )
+    alert_link_url: str | None = Field(
+        None,
+        description="Where people reach this notifier over HTTP, `https://alerts.example.com`: with it, messages carry"
+        " a link that acknowledges their alert.",
+    )
+    alert_link_secret: SecretStr | None = Field(
+        None, description="What those links are signed with, 32 characters or more, the same for every notifier."
+    )
     notifier_ca_file: Certificates | None = Field(
         None, description="Certificates (PEM) that are trusted beside the system's, of webhooks and mail servers."
     )
@@ -60,6 +71,34 @@ class Settings(CommonSettings):
     def _networks_and_hosts(cls, webhook_allow: tuple[str, ...]) -> tuple[str, ...]:
         allowed(webhook_allow)
         return webhook_allow
+
+    @field_validator("alert_link_url")
+    @classmethod
+    def _http(cls, alert_link_url: str | None) -> str | None:
+        parts = urlsplit(alert_link_url or "https://example.com")
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"expected a URL like https://alerts.example.com, got {alert_link_url!r}")
+        return alert_link_url
+
+    @field_validator("alert_link_secret")
+    @classmethod
+    def _long(cls, alert_link_secret: SecretStr | None) -> SecretStr | None:
+        if alert_link_secret is not None and len(alert_link_secret.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"expected {SHORTEST_SECRET} characters or more")
+        return alert_link_secret
+
+    @model_validator(mode="after")
+    def _both(self) -> Settings:
+        if (self.alert_link_url is None) != (self.alert_link_secret is None):
+            raise ValueError("expected both ALERT_LINK_URL and ALERT_LINK_SECRET, or none of them")
+        return self
+
+    @property
+    def links(self) -> Links | None:
+        """Makes the links that messages carry; None where they carry none."""
+        if self.alert_link_url is None or self.alert_link_secret is None:
+            return None
+        return Links(self.alert_link_url, self.alert_link_secret.get_secret_value())
 
     @property
     def reach(self) -> Reach:

@@ -14,6 +14,7 @@ from services.notifier.alerts.deciding import Decide, Decider
 from services.notifier.alerts.standing import unpack
 from services.notifier.delivery import UNFINISHED, AlertView, Delivery, Notice, alert_id, bucket_in
 from services.notifier.inhibition import Inhibiting, Nothing
+from services.notifier.links import Links
 from services.notifier.new_rows import Decided, columns, received_row
 from services.notifier.retry import Finished
 from services.notifier.statements import (
@@ -41,11 +42,15 @@ Chosen = tuple[PublishedRecord, Sequence[Notice]]
 
 
 class Store:
-    """What was received and what is delivered, in PostgreSQL; claims are made in the name of *instance*."""
+    """What was received and what is delivered, in PostgreSQL; claims are made in the name of *instance*.
 
-    def __init__(self, database: Database, instance: str) -> None:
+    With *links*, a delivery carries one that acknowledges its alert.
+    """
+
+    def __init__(self, database: Database, instance: str, links: Links | None = None) -> None:
         self._database = database
         self._instance = instance
+        self._links = links
 
     async def remember(
         self, found: Sequence[Chosen], now: Instant, decide: Decide = DECIDE, inhibiting: Inhibiting = UNINHIBITED
@@ -101,7 +106,7 @@ class Store:
             ours = {"lease": timedelta(microseconds=lease), "instance": self._instance}
             rows = (await connection.execute(CLAIM, columns(keys, "bucket", "id") | ours)).all()
             shown = await digest_rows.members(connection, (row.id for row in rows if row.told_of > 1))
-            claimed = [self._delivery(row, shown.get(row.id, ())) for row in rows]
+            claimed = [self._delivery(row, shown.get(row.id, ()), now) for row in rows]
         return sorted(claimed, key=lambda each: (each.created_at, each.record.time))
 
     async def next_due(self, receivers: Collection[str]) -> Instant | None:
@@ -216,13 +221,15 @@ class Store:
         )
         old = select(*key).where(received.c.received_at < moment(before), ~waiting.exists()).limit(PRUNED_AT_ONCE)
         unsent = select(delivery.c.id).where(delivery.c.alert_id == alert.c.id, delivery.c.finished_at.is_(None))
-        quiet = select(alert.c.id).where(alert.c.changed_at < moment(before), ~unsent.exists())
+        # None has changed before it was made, and by that there is an index.
+        old_ones = (alert.c.created_at < moment(before), alert.c.changed_at < moment(before))
+        quiet = select(alert.c.id).where(*old_ones, ~unsent.exists())
         over = quiet.limit(PRUNED_AT_ONCE)
         async with self._database.transaction("forget old deliveries") as connection:
             await connection.execute(delete(alert).where(alert.c.id.in_(over)))
             return (await connection.execute(delete(received).where(tuple_(*key).in_(old)))).rowcount
 
-    def _delivery(self, row: Row[Any], members: tuple[PublishedRecord, ...]) -> Delivery:
+    def _delivery(self, row: Row[Any], members: tuple[PublishedRecord, ...], now: Instant) -> Delivery:
         fields = {"id": row.event_id, "type": row.type, "time": row.time, "data": row.data}
         return Delivery(
             id=row.id,
@@ -233,18 +240,20 @@ class Store:
             record=published_record(fields),
             created_at=instant(row.created_at),
             attempts=row.attempts,
+            spent=row.spent,
             claim=row.claim,
             step=row.step,
-            alert=None if row.alert_state is None else _view(row),
+            alert=None if row.alert_state is None else self._view(row, now),
             handle=row.handle,
             members=members,
             count=row.told_of,
         )
 
-
-def _view(row: Row[Any]) -> AlertView:
-    alert = unpack(row.alert_state)
-    return AlertView(row.alert_id, alert.standing, alert.acknowledged_by)
+    def _view(self, row: Row[Any], now: Instant) -> AlertView:
+        alert = unpack(row.alert_state)
+        asks = alert.standing in ("warning", "open") and alert.acknowledged_by is None
+        url = self._links.to(row.alert_id, row.receiver, now) if asks and self._links is not None else None
+        return AlertView(row.alert_id, alert.standing, alert.acknowledged_by, url)
 
 
 def _changed(finished: Finished) -> tuple[Any, ...]:

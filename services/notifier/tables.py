@@ -47,6 +47,7 @@ delivery = Table(
     Column("digest_id", Uuid),
     Column("count", Integer),
     Column("after_id", Uuid),
+    Column("spent", Integer),
     Column("silence_id", Uuid),
     Column("place", SmallInteger),
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -20,6 +22,7 @@ from shared.breach_records import BreachRecord
 from shared.db import Database
 from shared.errors import Unavailable
 from shared.events import SECOND, BreachType, Instant
+from shared.failpoints import STATUS
 from shared.metrics import Metrics
 from tests.factories import DUE, breach
 
@@ -137,3 +140,42 @@ async def test_alerts_are_counted_by_how_they_stand(clock: Clock) -> None:
     before = await clock.store.standing(DUE)
     await clock.hears(BREACHED)
     assert (await clock.store.standing(DUE)).get("open", 0) == before.get("open", 0) + 1
+
+
+DYING = """
+import asyncio, sys
+from services.notifier.alerts.deciding import Decider
+from services.notifier.alerts.escalation import Escalation, Step
+from services.notifier.escalation_store import EscalationStore
+from shared import failpoints
+from shared.db import Database
+
+async def main(url, name, fault, now):
+    failpoints.arm(failpoints.parse(fault))
+    steps = tuple(Step(f"+{minutes}m", (name,), minutes * 60_000_000) for minutes in (30, 60, 90))
+    decider = Decider(escalations={"standard": Escalation("standard", steps)}, channels={name: "console"})
+    while await EscalationStore(Database(url)).take(decider.on_step, int(now)):
+        pass
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("fault", ["before_commit", "after_commit"])
+async def test_a_process_that_is_killed_between_two_steps_leaves_each_to_be_taken_once(
+    clock: Clock, database_url: str, fault: str
+) -> None:
+    steps = tuple(Step(f"+{minutes}m", (clock.lead,), minutes * MINUTE) for minutes in (30, 60, 90))
+    clock.decider = replace(clock.decider, escalations={"standard": Escalation("standard", steps)})
+    await clock.hears(BREACHED)
+    for minutes in (30, 60, 90):
+        now = DUE + minutes * MINUTE
+        arguments = (sys.executable, "-c", DYING, database_url, clock.lead, fault, str(now))
+        dying = await asyncio.create_subprocess_exec(*arguments)
+        async with asyncio.timeout(60):
+            assert await dying.wait() == STATUS
+        assert await clock.take(now) == ([(f"+{minutes}m",)] if fault == "before_commit" else [])
+        [told] = await clock.claimed(clock.lead, now)
+        assert told.step == f"+{minutes}m"
+        made = Attempt(1, now, 1, Outcome("delivered", "ok"))
+        await clock.store.record([Finished(told, made, Verdict("delivered"))])

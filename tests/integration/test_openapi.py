@@ -20,7 +20,7 @@ from schemathesis.specs.openapi import checks
 from services.ingest.api import Door
 from services.ingest.api import router as ingest_router
 from services.ingest.normalize import Origin
-from services.notifier.api import router as notifier_router
+from services.notifier.http_side import router as notifier_router
 from services.timer.api import router as timer_router
 from services.timer.lease_store import LeaseStore
 from shared.cloudevents import Tenancy
@@ -49,7 +49,7 @@ def _ingest(_database: Database) -> APIRouter:
 ROUTERS: dict[str, Callable[[Database], APIRouter]] = {
     "ingest": _ingest,
     "timer": timer_router,
-    "notifier": notifier_router,
+    "notifier": lambda database: notifier_router(database, lambda: NOON),
 }
 
 

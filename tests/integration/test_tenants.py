@@ -5,7 +5,7 @@ Every operation is walked. One that is new fails here until it is said how it is
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -16,8 +16,8 @@ import pytest
 from services.ingest.api import Door
 from services.ingest.api import router as ingest_router
 from services.ingest.normalize import Origin
-from services.notifier.api import router as notifier_router
-from services.notifier.delivery import Notice
+from services.notifier.delivery import Delivery, Notice, alert_id
+from services.notifier.http_side import router as notifier_router
 from services.notifier.store import Store
 from services.timer.api import router as timer_router
 from shared.cloudevents import Tenancy
@@ -41,10 +41,10 @@ class Two:
         database = here.plant.database
         self.taken = FakeProducer()
         door = Door(self.taken, "sla.intake.v1", Origin("canonical", Tenancy(), 2_000), 0, 5_000, 5.0, now)
-        routers = [ingest_router(door), timer_router(database), notifier_router(database)]
+        routers = [ingest_router(door), timer_router(database), notifier_router(database, now)]
         transport = httpx2.ASGITransport(app=house(routers, Ring()))
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://plazo")
-        self.deliveries: dict[str, UUID] = {}
+        self.deliveries: dict[str, Delivery] = {}
 
     async def ask(self, operation: Operation, asking: str, about: str, **query: Any) -> httpx2.Response:
         """Do *operation* with a credential, about what belongs to a tenant."""
@@ -56,7 +56,16 @@ class Two:
     def parameters(self, tenant: str) -> Mapping[str, str]:
         """What stands in the place of each parameter of a path, to ask for something of *tenant*."""
         item = {"tenant": tenant, "kind": "ticket", "item_id": secret(tenant)}
-        return {**item, "delivery_id": str(self.deliveries[tenant]), "receiver": "nobody"}
+        return {
+            **item,
+            "delivery_id": str(self.deliveries[tenant].id),
+            "alert_id": str(self.alert(tenant)),
+            "receiver": "nobody",
+        }
+
+    def alert(self, tenant: str) -> UUID | None:
+        """The alert that the tenant's delivery is about."""
+        return alert_id(self.deliveries[tenant].record)
 
 
 def secret(tenant: str) -> str:
@@ -69,7 +78,20 @@ def _event(tenant: str) -> dict[str, Any]:
     return {**sound, "tenant": tenant, "time": "2026-01-05T12:00:00Z"}
 
 
-BODIES: Final = {"/v1/events": _event}  # path -> what is sent there to change something of a tenant's
+def _resend(_tenant: str) -> dict[str, Any]:
+    return {"created_from": "2026-01-05T00:00:00Z", "created_until": "2026-01-06T00:00:00Z", "state": "pending"}
+
+
+# path -> what is sent there to change something of a tenant's
+BODIES: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
+    "/v1/events": _event,
+    "/v1/alerts/{alert_id}/acknowledgement": lambda _: {"comment": "on it"},
+    "/v1/alerts/{alert_id}/snooze": lambda _: {"until": "2026-01-06T12:00:00Z"},
+    "/v1/alerts/{alert_id}/assignment": lambda _: {"assignee": "Ana"},
+    "/v1/deliveries/{delivery_id}/resend": lambda _: {},
+    "/v1/deliveries/resend": _resend,
+}
+DONE: Final = {200, 202}
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +113,18 @@ async def _deliver(made: Two, store: Store) -> None:
         found = breach(f"breach-{number}", item=f"{tenant}/ticket/{secret(tenant)}")
         quiet = silence(f"silence-{number}", tenant=tenant, source=secret(tenant))
         await store.remember([(found, notices), (quiet, notices)], DUE + number * SECOND)
-        [first, _] = await store.claim({f"desk of {tenant}": 2}, DUE + 60 * SECOND, lease=SECOND)
-        made.deliveries[tenant] = first.id
+        [first, _] = await store.claim({f"desk of {tenant}": 2}, DUE + 60 * SECOND, lease=0)
+        made.deliveries[tenant] = first
 
 
 # Of no tenant: who is of one may not ask.
 INSTALLATION: Final = [each for each in ALL if each.path.startswith("/v1/receivers/")]
 OF_TENANTS: Final = [each for each in ALL if each not in INSTALLATION]
+# Writes that name nothing of anybody's: they reach what is of the credential's tenant.
+OF_ONES_OWN: Final = {"/v1/deliveries/resend"}
 LISTS: Final = [each for each in OF_TENANTS if each.method == "GET" and "{" not in each.path]
 THINGS: Final = [each for each in OF_TENANTS if each.method == "GET" and "{" in each.path]
-WRITES: Final = [each for each in OF_TENANTS if each.method != "GET"]
+WRITES: Final = [each for each in OF_TENANTS if each.method != "GET" and each.path not in OF_ONES_OWN]
 
 
 @pytest.mark.parametrize("operation", THINGS, ids=str)
@@ -153,8 +177,8 @@ async def test_nothing_of_anothers_can_be_written(two: Two, operation: Operation
     for tenant in OTHERS:
         assert (await two.ask(operation, f"@{OURS}", tenant)).status_code in {403, 404}
     assert two.taken.written == {}
-    assert (await two.ask(operation, f"@{OURS}", OURS)).status_code == 202
-    assert (await two.ask(operation, "", OTHERS[0])).status_code == 202
+    assert (await two.ask(operation, f"@{OURS}", OURS)).status_code in DONE
+    assert (await two.ask(operation, "", OTHERS[0])).status_code in DONE
 
 
 @pytest.mark.parametrize(
@@ -167,3 +191,12 @@ async def test_clocks_of_a_state_are_ones_own(two: Two, query: dict[str, str]) -
     answer = await two.ask(clocks, f"@{OURS}", OURS, **query)
     assert secret(OURS) in answer.text
     assert [tenant for tenant in OTHERS if secret(tenant) in answer.text] == []
+
+
+async def test_deliveries_that_are_sent_again_are_ones_own(two: Two) -> None:
+    (resend,) = [each for each in ALL if each.path in OF_ONES_OWN]
+    held = {**BODIES[resend.path](OURS), "state": "held"}  # by the test that snoozes, if it came before
+    await two.http.post(resend.path, headers=showing("admin"), json=held)
+    wanted = {tenant: (await two.ask(resend, f"@{tenant}", tenant)).json()["count"] for tenant in TENANTS}
+    assert set(wanted.values()) == {2}  # its breach and its silence
+    assert (await two.ask(resend, "", OURS)).json()["count"] == 2 * len(TENANTS)

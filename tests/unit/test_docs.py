@@ -20,13 +20,13 @@ from services.ingest.settings import Settings as IngestSettings
 from services.ingest.status_file import built_in as status_names
 from services.ingest.status_file import extended
 from services.notifier import routes_file
-from services.notifier.api import router as notifier_router
 from services.notifier.endpoints.chats import Mattermost, Slack, Teams, Telegram
 from services.notifier.endpoints.mail import Email
 from services.notifier.endpoints.others import Apprise, KafkaTopic
 from services.notifier.endpoints.paging import Alertmanager, Opsgenie, PagerDuty
 from services.notifier.endpoints.webhook import Webhook
 from services.notifier.heartbeat import Heartbeat
+from services.notifier.http_side import router as notifier_router
 from services.notifier.matching import FIELDS
 from services.notifier.people.audience import Role
 from services.notifier.people.directory_model import ADDRESSED, DirectoryModel
@@ -93,7 +93,7 @@ def http() -> Iterable[FastAPI]:
     routers = [
         build_ingest(load(IngestSettings, BROKER), metrics).router(),
         timer_router(database),
-        notifier_router(database),
+        notifier_router(database, lambda: 0),
     ]
     return [application("Plazo", [each], Health(), metrics, None) for each in routers]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from services.notifier.alerts.deciding import Chosen, Decider
 from services.notifier.alerts.escalation import Escalation, Step
 from services.notifier.alerts.standing import StandingAlert, acknowledged, pack, snoozed, unpack
-from services.notifier.delivery import Notice, delivery_id
-from shared.breach_records import BreachRecord
-from shared.events import SECOND, BreachType, Instant
+from services.notifier.delivery import ChannelName, Notice, alert_id, delivery_id
+from services.notifier.people.audience import Audience, Found
+from shared.breach_records import BreachRecord, PublishedRecord
+from shared.events import HEARTBEAT_TENANT, SECOND, BreachType, Instant
 from tests.factories import DUE, breach
 
 MINUTE = 60 * SECOND
@@ -235,3 +237,32 @@ def test_no_step_of_a_breach_is_taken_twice(story: list[tuple[tuple[BreachType, 
     # Each end can be followed by another breach, whose steps are its own.
     assert all(taken.count(each) <= ends + 1 for each in taken)
     assert world.next_step_at is None or world.next_step_at > world.now
+
+
+def test_a_heartbeat_is_no_alert_and_escalates_nothing() -> None:
+    found = breach(item=f"{HEARTBEAT_TENANT}/chat/1")
+    decision = World(NAGGING).decider.on_event(found, [Notice("heartbeat", "watch", "console", "because")], None, DUE)
+    assert (decision.alert, [each.receiver for each in decision.notices]) == (None, ["watch"])
+    assert alert_id(found) is None
+
+
+def test_a_step_tells_whoever_is_responsible_at_that_time() -> None:
+    step = Step("+30m", ("lead",), 30 * MINUTE, audience=(("manager",),))
+    world = World(Escalation("standard", (step,)))
+    asked: list[tuple[Any, Instant]] = []
+
+    def responsible(audience: Audience, _record: PublishedRecord, at: Instant) -> Found:
+        asked.append((audience, at))
+        return Found(("boss", "gone"), "manager Bea")
+
+    channels: dict[str, ChannelName] = {"lead": "console", "boss": "email"}  # `gone` is in the file no longer
+    world.decider = replace(world.decider, responsible=responsible, channels=channels)
+    world.hear(BREACHED)
+    world.run_until(DUE + HOUR)
+    assert asked == [((("manager",),), DUE + 30 * MINUTE)]
+    assert [(each.receiver, each.channel, each.reason) for _, each in world.sent] == [
+        ("lead", "console", "escalation standard: +30m"),
+        ("boss", "email", "escalation standard: +30m; to manager Bea"),
+    ]
+    world.hear(STOPPED, MINUTE)
+    assert [each.receiver for _, each in world.sent][2:] == ["lead", "boss"]

@@ -66,8 +66,9 @@ STEP = "[{at: breach, receivers: [team]}]"
         ("escalations: {standard: {steps: [{at: +0m, receivers: [team]}]}}", "expected a share like 80%"),
         ("escalations: {standard: {steps: [{at: 5, receivers: [team]}]}}", "expected a share like 80%"),
         # nobody, or nobody known
-        ("escalations: {standard: {steps: [{at: breach, receivers: []}]}}", "expected at least one entry"),
+        ("escalations: {standard: {steps: [{at: breach, receivers: []}]}}", "expected receivers, an audience, or both"),
         ("escalations: {standard: {steps: [{at: breach, receivers: [ops]}]}}", "receivers[0]: expected one of the rec"),
+        ("escalations: {standard: {steps: [{at: breach, audience: manager}]}}", "expected a `directory` in this file"),
         ("escalations: {standard: {steps: []}}", "expected at least one entry"),
         # the same time twice, and out of order
         ("escalations: {standard: {steps: " + STEP[:-1] + ", " + STEP[1:] + "}}", "expected each `at` once"),

@@ -27,9 +27,7 @@ CREATE TABLE notifier.alert (
     PRIMARY KEY (bucket, id)
 ) WITH (fillfactor = 80);
 CREATE INDEX alert_newest ON notifier.alert (created_at, id);
-CREATE INDEX alert_of_item ON notifier.alert (item);
 CREATE INDEX alert_step ON notifier.alert (next_step_at) WHERE next_step_at IS NOT NULL;
-CREATE INDEX alert_age ON notifier.alert (changed_at);
 
 -- What a receiver's channel gave back for its message about an alert, so that it changes that message later.
 CREATE TABLE notifier.thread (

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as changed
 
 from services.notifier.alerts.customer import settled
-from services.notifier.alerts.escalation import Due, Escalation, due_steps, next_step
+from services.notifier.alerts.escalation import Due, Escalation, Step, due_steps, next_step
 from services.notifier.alerts.standing import StandingAlert, escalated, fold
 from services.notifier.customers import CUSTOMERS
 from services.notifier.delivery import ChannelName, Notice
+from services.notifier.heartbeat import is_heartbeat
+from services.notifier.people.audience import Audience, Found
 from shared.breach_records import BreachRecord, PublishedRecord
 from shared.events import Instant, rfc3339
 
@@ -41,6 +43,15 @@ Decide = Callable[[PublishedRecord, Sequence[Notice], StandingAlert | None, Inst
 DecideStep = Callable[[BreachRecord, StandingAlert, Instant], Decision]
 
 
+Responsible = Callable[[Audience, PublishedRecord, Instant], Found]
+"""Says whom an audience comes to."""
+
+
+def nobody(_audience: Audience, _record: PublishedRecord, _at: Instant) -> Found:
+    """Nobody, where there is no directory."""
+    return Found((), "")
+
+
 def at_once(notice: Notice, _record: PublishedRecord, _alert: StandingAlert | None, _now: Instant) -> Notice:
     """The notice, held by nothing."""
     return notice
@@ -54,12 +65,13 @@ class Decider:
     escalations: Mapping[str, Escalation] = field(default_factory=dict)
     choose: Callable[[PublishedRecord], Chosen | None] = lambda _record: None
     channels: Mapping[str, ChannelName] = field(default_factory=dict)  # of the receivers
+    responsible: Responsible = nobody
 
     def on_event(
         self, record: PublishedRecord, notices: Sequence[Notice], alert: StandingAlert | None, now: Instant
     ) -> Decision:
         """What becomes of *alert*, the one before *record*, and of the *notices* that the routes chose."""
-        if not isinstance(record, BreachRecord):
+        if not isinstance(record, BreachRecord) or is_heartbeat(record):  # of which people keep no account
             return Decision(None, tuple(self._held(each, record, None, now) for each in notices))
         after = fold(alert, record, now)
         if self.escalations:
@@ -81,8 +93,10 @@ class Decider:
         # Who hears of it by a route in this moment is not told a second time.
         told = [*notices]
         for due in steps:
-            told += self._of_step(due, alert, {each.receiver for each in told})
-            alert = escalated(alert, due.course, due.step.receivers, by=f"{escalation.name} {due.name}", now=now)
+            receivers = self._receivers(due.step, record, now)
+            heard = {each.receiver for each in told}
+            told += self._of_step(due, alert, {name: receivers[name] for name in receivers if name not in heard})
+            alert = escalated(alert, due.course, receivers, by=f"{escalation.name} {due.name}", now=now)
         coming = next_step(escalation, alert)
         held = tuple(self._held(each, record, alert, now) for each in told)
         return Decision(alert, held, None if coming is None else coming.at, tuple(due.name for due in steps))
@@ -93,11 +107,16 @@ class Decider:
             return alert
         return changed(alert, route=chosen.route, escalation=chosen.escalation)
 
-    def _of_step(self, due: Due, alert: StandingAlert, told: Collection[str]) -> Iterator[Notice]:
-        for receiver in due.step.receivers:
-            if receiver in self.channels and receiver not in told:
-                reason = f"escalation {alert.escalation}: {due.name}"
-                yield Notice(alert.route, receiver, self.channels[receiver], reason, step=due.name)
+    def _receivers(self, step: Step, record: BreachRecord, now: Instant) -> dict[str, str]:
+        # Receiver -> who they are, for people; those that the file no longer has are passed over.
+        found = self.responsible(step.audience, record, now) if step.audience else Found((), "")
+        named = dict.fromkeys(step.receivers, "") | dict.fromkeys(found.receivers, f"; to {found.how}")
+        return {name: how for name, how in named.items() if name in self.channels}
+
+    def _of_step(self, due: Due, alert: StandingAlert, receivers: Mapping[str, str]) -> Iterator[Notice]:
+        for receiver, how in receivers.items():
+            reason = f"escalation {alert.escalation}: {due.name}{how}"
+            yield Notice(alert.route, receiver, self.channels[receiver], reason, step=due.name)
 
     def _endings(self, alert: StandingAlert, notices: Sequence[Notice]) -> Iterator[Notice]:
         # Whoever heard of it by a step hears of its end too.

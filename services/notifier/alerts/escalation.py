@@ -15,6 +15,7 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from services.notifier.alerts.standing import Course, Fact, Now, StandingAlert, now_of
+from services.notifier.people.audience import Audience
 from shared.events import Instant, Span
 
 Unless = Literal["acknowledged", "ended"]
@@ -29,6 +30,7 @@ class Step:
     receivers: tuple[str, ...]
     after: Span | None = None  # since the breach was heard of; None of a step that hangs on a warning
     unless: Unless = "acknowledged"  # whoever takes the alert on stops it, or only its end does
+    audience: Audience = ()  # who hears of it beside the receivers, by the item
 
 
 @dataclass(frozen=True, slots=True)
