@@ -30,17 +30,20 @@ FROM wanted w, locked WHERE l.partition = w.partition AND locked.partition = w.p
 RETURNING l.partition
 """
 # A position is never given out twice, so it must be known which were, also when the rows are gone.
-_TRIM = """
+_NOTE_PUBLISHED = """
 WITH wanted AS (
     SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS w(partition, epoch, position)
 ), locked AS (
     SELECT l.partition FROM timer.lease l JOIN wanted w USING (partition, epoch) ORDER BY l.partition FOR UPDATE OF l
-), ours AS (
-    UPDATE timer.lease l SET published_through = greatest(l.published_through, w.position)
-    FROM wanted w, locked WHERE l.partition = w.partition AND locked.partition = w.partition
-    RETURNING l.partition, l.published_through
 )
-DELETE FROM timer.outbox o USING ours WHERE o.partition = ours.partition AND o.position <= ours.published_through
+UPDATE timer.lease l SET published_through = greatest(l.published_through, w.position)
+FROM wanted w, locked WHERE l.partition = w.partition AND locked.partition = w.partition
+RETURNING l.partition, l.published_through
+"""
+# By itself: a write set that waited for the leases of 2,000 rows that are deleted came 100 ms late.
+_TRIM = """
+DELETE FROM timer.outbox o USING unnest($1::int[], $2::bigint[]) AS p(partition, position)
+WHERE o.partition = p.partition AND o.position <= p.position
 """
 _FED = """
 WITH wanted AS (
@@ -130,13 +133,11 @@ class TimerStore:
 
     async def trim_outbox(self, published: Mapping[tuple[int, int], int]) -> None:
         """Delete what was published: (partition, epoch) -> position, that one included; of other epochs nothing."""
+        partitions, epochs = [partition for partition, _ in published], [epoch for _, epoch in published]
         async with self._connection("trim the outbox") as connection:
-            await connection.execute(
-                _TRIM,
-                [partition for partition, _ in published],
-                [epoch for _, epoch in published],
-                list(published.values()),
-            )
+            ours = await connection.fetch(_NOTE_PUBLISHED, partitions, epochs, list(published.values()))
+            through = [row["published_through"] for row in ours]
+            await connection.execute(_TRIM, [row["partition"] for row in ours], through)
 
     # --- items ---
 

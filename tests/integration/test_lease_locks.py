@@ -12,7 +12,7 @@ from services.timer.store import TimerStore
 from services.timer.write_set import WriteSet
 from shared.db import Database
 from shared.errors import Unavailable
-from tests.factories import move
+from tests.factories import move, outbox_row
 
 COUNT = 32
 TIMES = 100
@@ -55,6 +55,29 @@ async def test_write_sets_renewals_and_notes_of_progress_never_lock_each_other_o
         ):
             group.create_task(_again_and_again(change))
     assert all(lease.revision == TIMES for lease in await leases.leases())
+
+
+async def test_a_write_set_does_not_wait_for_what_is_trimmed(database: Database) -> None:
+    leases, store = LeaseStore(database), TimerStore(database)
+    await leases.install(COUNT)
+    lease = await leases.take("me", 0)
+    assert lease is not None
+    moves = [move(epoch=lease.epoch, revision=lease.revision + more) for more in (0, 1)]
+    position = lease.published_through + 1
+    await store.write(WriteSet((moves[0],), outbox=(outbox_row(position),)))
+    async with (
+        asyncio.timeout(10),
+        asyncio.TaskGroup() as group,
+        database.raw("hold a row") as connection,
+        connection.transaction(),
+    ):
+        await connection.fetch("SELECT 1 FROM timer.outbox FOR UPDATE")
+        trimming = group.create_task(store.trim_outbox({(0, lease.epoch): position}))
+        while (await leases.leases())[0].published_through < position:  # noqa: ASYNC110 # no event tells
+            await asyncio.sleep(0)
+        await store.write(WriteSet((moves[1],)))
+        assert not trimming.done()
+    assert await store.outbox(0, 0, 10) == []
 
 
 async def stand_still(database: Database, meanwhile: Callable[[], Awaitable[None]]) -> None:
