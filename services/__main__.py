@@ -45,6 +45,7 @@ COMMANDS: Final = {  # name, which is the module's name too (with _ for -) -> wh
     "migrate": "Bring the database to this version and create the topics that are missing.",
     "ingest": "Run ingest: upstream topics and HTTP in, canonical events out.",
     "timer": "Run the timer: the clocks of every item, and what happens to them.",
+    "silences": "Make, list and end silences, and show what one would hide.",
     "notifier": "Run the notifier: who hears of each breach, and delivering it.",
 }
 

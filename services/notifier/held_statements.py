@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, Select, Text, and_, bindparam, cast, func, null, or_, select, update
+from sqlalchemy import ARRAY, Select, Text, and_, bindparam, case, cast, delete, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
+from services.notifier.customers import CUSTOMERS
 from services.notifier.statements import added, given
 from services.notifier.tables import alert, delivery, inhibitor, pace, received, silence, told_group
 
@@ -91,7 +92,9 @@ def _inhibiting() -> Select[Any]:
 def _untold() -> Any:
     # What a silence hid and is still open; the newest row of an alert is told, which `release` sees to.
     label = bindparam("label", type_=Text())
-    key = cast(func.jsonb_build_array(delivery.c.receiver, null(), func.jsonb_build_array(), label), Text())
+    together = cast(func.jsonb_build_array(delivery.c.receiver, null(), func.jsonb_build_array(), label), Text())
+    # Each customer's mail goes to another address, so they are never told together.
+    key = case((delivery.c.receiver == CUSTOMERS, null()), else_=together)
     return (
         update(delivery)
         .where(delivery.c.silence_id == bindparam("ended_id"), delivery.c.state == "silenced", _SAME_ALERT)
@@ -101,7 +104,7 @@ def _untold() -> Any:
             next_attempt_at=bindparam("at"),
             finished_at=None,
             group_key=key,
-            why=bindparam("reason"),
+            why=bindparam("ended_why"),
         )
     )
 
@@ -167,3 +170,8 @@ OVER: Final = (
 )
 NOTICED: Final = update(silence).where(silence.c.id == bindparam("ended_id")).values(noticed_at=bindparam("at"))
 UNTOLD: Final = _untold()
+# What is too old to matter: groups that nobody waits for, and silences whose end was noticed.
+OLD_GROUPS: Final = delete(told_group).where(
+    told_group.c.told_at < bindparam("before"), told_group.c.repeat_at.is_(None)
+)
+OLD_SILENCES: Final = delete(silence).where(silence.c.ends_at < bindparam("before"), silence.c.noticed_at.is_not(None))

@@ -22,6 +22,8 @@ from services.notifier.held_statements import (
     HELD,
     HOW_MANY,
     NEXT_HELD,
+    OLD_GROUPS,
+    OLD_SILENCES,
     PACE,
     PACE_THERE,
     PACED,
@@ -94,6 +96,16 @@ class HeldStore:
         """
         async with self._database.transaction("count what is held") as connection:
             return (await connection.execute(HOW_MANY)).scalar_one()
+
+    async def prune(self, before: Instant) -> None:
+        """Forget groups that were told last before *before*, and silences that were over by then.
+
+        Raises:
+            Unavailable, Refused: see `shared.db`.
+        """
+        async with self._database.transaction("forget old groups and silences") as connection:
+            await connection.execute(OLD_GROUPS, {"before": moment(before)})
+            await connection.execute(OLD_SILENCES, {"before": moment(before)})
 
     async def repeat(self, now: Instant) -> int:
         """Hold again, due at once, what is still open of groups whose repeat is due; how much that is.

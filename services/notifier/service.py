@@ -100,7 +100,7 @@ class NotifierService:
 
     def router(self) -> APIRouter:
         """The HTTP side."""
-        return router(self.database, self._time.now, self._links)
+        return router(self.database, self._time.now, self._links, self._silences_changed)
 
     async def start(self) -> None:
         """Connect, and read the routes.
@@ -267,6 +267,7 @@ class NotifierService:
         before = self._time.now() - round(self._settings.notifier_kept_days * DAY)
         try:
             forgotten = await self._store.prune(before)
+            await self._held.prune(before)
         except Unavailable as exc:
             log.warning("old deliveries were not forgotten", error=str(exc))
             return PRUNE_S

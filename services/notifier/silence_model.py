@@ -27,7 +27,10 @@ class Matched(Asked):
     def _something(self) -> Matched:
         if not self.conditions:
             raise ValueError("expected one of match, regex, when: a silence of everything would hide what breaks next")
-        if "\\u0000" in self.model_dump_json(include=set(Asked.model_fields)):
+        values = (each for allowed in self.match.values() for each in allowed)
+        patterns = (pattern.text for pattern in self.regex.values())
+        texts = [*self.match, *values, *self.regex, *patterns, "" if self.when is None else self.when.text]
+        if any("\0" in text for text in texts):
             raise ValueError("expected texts without the character NUL")
         return self
 

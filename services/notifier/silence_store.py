@@ -132,7 +132,7 @@ class SilenceStore:
             for row in (await connection.execute(OVER, {"now": moment(now), "most": OVER_AT_ONCE})).all():
                 why = f"silence {row.id} of {row.author} ended while it was open"
                 key = {"ended_id": row.id, "at": moment(now)}
-                told = await connection.execute(UNTOLD, key | {"label": f"silence {row.id}", "reason": why})
+                told = await connection.execute(UNTOLD, key | {"label": f"silence {row.id}", "ended_why": why})
                 await connection.execute(NOTICED, key)
                 ended.append(Ended(row.id, row.author, told.rowcount))
         return ended

@@ -189,6 +189,16 @@ async def test_a_breach_that_is_taken_back_while_it_waits_is_never_told(database
     assert await desk.states() == {"superseded": 2}
 
 
+async def test_groups_that_nobody_waits_for_are_forgotten(database: Database) -> None:
+    desk = Desk(database, grouping=GROUPING)
+    await desk.remember(desk.breach(1))
+    await desk.release(DUE + 30 * SECOND)
+    await desk.held.prune(DUE + 31 * SECOND)
+    await desk.remember(desk.breach(2), now=DUE + 40 * SECOND)
+    await desk.release(DUE + 70 * SECOND)  # its interval is not over: what was told is forgotten
+    assert await desk.states() == {"pending": 2}
+
+
 WARNING: Any = {"event_type": "sla.clock.warning.v1", "breach_id": None, "warning": "80%"}
 
 

@@ -21,7 +21,7 @@ from services.notifier.http_side import router as notifier_router
 from services.notifier.store import Store
 from services.timer.api import router as timer_router
 from shared.cloudevents import Tenancy
-from shared.events import SECOND
+from shared.events import SECOND, rfc3339
 from tests.doors import Operation, Ring, house, operations, showing, unconnected
 from tests.factories import DUE, breach, silence
 from tests.fakes import FakeProducer
@@ -45,6 +45,7 @@ class Two:
         transport = httpx2.ASGITransport(app=house(routers, Ring()))
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://plazo")
         self.deliveries: dict[str, Delivery] = {}
+        self.silences: dict[str, UUID] = {}
 
     async def ask(self, operation: Operation, asking: str, about: str, **query: Any) -> httpx2.Response:
         """Do *operation* with a credential, about what belongs to a tenant."""
@@ -61,6 +62,7 @@ class Two:
             "delivery_id": str(self.deliveries[tenant].id),
             "alert_id": str(self.alert(tenant)),
             "receiver": "nobody",
+            "silence_id": str(self.silences[tenant]),
         }
 
     def alert(self, tenant: str) -> UUID | None:
@@ -78,6 +80,15 @@ def _event(tenant: str) -> dict[str, Any]:
     return {**sound, "tenant": tenant, "time": "2026-01-05T12:00:00Z"}
 
 
+def _matched(tenant: str) -> dict[str, Any]:
+    return {"tenant": tenant, "match": {"id": secret(tenant)}}
+
+
+def _silence(tenant: str) -> dict[str, Any]:
+    until = rfc3339(now() + 3_600 * SECOND)
+    return {**_matched(tenant), "until": until, "author": "ana", "reason": secret(tenant)}
+
+
 def _resend(_tenant: str) -> dict[str, Any]:
     return {"created_from": "2026-01-05T00:00:00Z", "created_until": "2026-01-06T00:00:00Z", "state": "pending"}
 
@@ -85,13 +96,15 @@ def _resend(_tenant: str) -> dict[str, Any]:
 # path -> what is sent there to change something of a tenant's
 BODIES: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
     "/v1/events": _event,
+    "/v1/silences": _silence,
+    "/v1/silences/preview": _matched,
     "/v1/alerts/{alert_id}/acknowledgement": lambda _: {"comment": "on it"},
     "/v1/alerts/{alert_id}/snooze": lambda _: {"until": "2026-01-06T12:00:00Z"},
     "/v1/alerts/{alert_id}/assignment": lambda _: {"assignee": "Ana"},
     "/v1/deliveries/{delivery_id}/resend": lambda _: {},
     "/v1/deliveries/resend": _resend,
 }
-DONE: Final = {200, 202}
+DONE: Final = {200, 201, 202}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +117,7 @@ async def two(broker: Broker, databases: Databases, tmp_path_factory: pytest.Tem
         made = Two(here)
         await _deliver(made, Store(here.plant.database, "notifier"))
         async with made.http:
+            await _silenced(made)
             yield made
 
 
@@ -115,6 +129,13 @@ async def _deliver(made: Two, store: Store) -> None:
         await store.remember([(found, notices), (quiet, notices)], DUE + number * SECOND)
         [first, _] = await store.claim({f"desk of {tenant}": 2}, DUE + 60 * SECOND, lease=0)
         made.deliveries[tenant] = first
+
+
+async def _silenced(made: Two) -> None:
+    for tenant in TENANTS:
+        headers = showing(f"admin@{tenant}")
+        answer = await made.http.post("/v1/silences", headers=headers, json=_silence(tenant))
+        made.silences[tenant] = UUID(answer.json()["id"])
 
 
 # Of no tenant: who is of one may not ask.

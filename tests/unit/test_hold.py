@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.notifier.alerts.standing import StandingAlert, acknowledged, fold
+from services.notifier.customers import CUSTOMERS
 from services.notifier.delivery import Notice
 from services.notifier.grouping import Grouping, group_in
 from services.notifier.holding.hold import hold
@@ -17,7 +18,7 @@ from services.notifier.matching import Conditions
 from services.notifier.pace import pace_of
 from services.notifier.quiet_hours import QuietHours
 from shared.breach_records import BreachRecord, PublishedRecord
-from shared.events import SECOND, Instant, parse_instant, rfc3339
+from shared.events import HEARTBEAT_TENANT, SECOND, Instant, parse_instant, rfc3339
 from tests.factories import DUE, breach, silence
 
 HOUR = 3_600 * SECOND
@@ -149,6 +150,19 @@ def test_what_a_rate_limit_may_concern_goes_by_way_of_the_release() -> None:
     found = held(breach(), Rules(paces={"team": pace_of("120/min")}))
     assert (found.state, found.due, found.why) == ("held", DUE, "rate limit 120/min")
     assert held(breach(), Rules(paces={"boss": pace_of("120/min")})).state == "pending"
+
+
+def test_a_customer_is_told_whatever_the_team_knows_but_not_what_is_silenced() -> None:
+    alert = acknowledged(after(breach()), "ana", "", DUE)
+    customer = Notice(CUSTOMERS, CUSTOMERS, "email", "told immediately")
+    assert hold(customer, breach(), alert=alert, rules=Rules(), now=DUE) == customer
+    assert hold(customer, breach(), alert=alert, rules=Rules(silences=(silenced(),)), now=DUE).state == "silenced"
+
+
+def test_a_heartbeat_waits_for_nothing() -> None:
+    beat = breach(item=f"{HEARTBEAT_TENANT}/chat/1")
+    rules = Rules(silences=(silenced(),), paces={"team": pace_of("1/h")}, groupings={"all": Grouping()})
+    assert held(beat, rules) == NOTICE
 
 
 def test_what_was_decided_before_stays_decided() -> None:

@@ -17,8 +17,10 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.notifier.alerts.standing import StandingAlert
+from services.notifier.customers import CUSTOMERS
 from services.notifier.delivery import Notice, State
 from services.notifier.grouping import Group, group_of
+from services.notifier.heartbeat import is_heartbeat
 from services.notifier.holding.rules import Rules
 from services.notifier.holding.silences import hiding
 from services.notifier.inhibition import ENDS, is_warning, muting
@@ -48,13 +50,13 @@ def hold(notice: Notice, record: PublishedRecord, *, alert: StandingAlert | None
     """*notice* as it is to be remembered at *now*: pending, held until its `due`, or ended.
 
     Args:
-        notice: what a receiver is to hear; one that is not pending stays as it is.
+        notice: what a receiver is to hear; one that is not pending, and a heartbeat, stay as they are.
         record: what was published.
         alert: what stands for its clock, *record* included; None of a silent source.
         rules: with the keys of what inhibits just now.
         now: when it would be sent.
     """
-    if notice.state != "pending":
+    if notice.state != "pending" or is_heartbeat(record):
         return notice
     ending = ended(notice, record, alert=alert, rules=rules, now=now)
     if ending is not None:
@@ -76,15 +78,22 @@ def ended(
     notice: Notice, record: PublishedRecord, *, alert: StandingAlert | None, rules: Rules, now: Instant
 ) -> Ending | None:
     """How *notice* ends without being sent, or None."""
-    heard_at = None if alert is None else min(fact.heard_at for fact in alert.facts)
-    silence = hiding(rules.silences, record, heard_at, now) if rules.silences else None
+    silence = hiding(rules.silences, record, _heard_at(alert), now) if rules.silences else None
     if silence is not None:
         return Ending("silenced", silence.why, silence.id)
-    inhibited = muting(rules.inhibit, record, rules.sources, heard_at) if rules.sources else None
-    if inhibited is not None:
-        return Ending("muted", inhibited)
-    # The steps of an escalation know themselves what ends them.
-    if alert is None or notice.step is not None or record.type in ENDS:
+    # What the team knows or does is not the customer's, and the steps of an escalation know themselves what ends them.
+    if notice.receiver == CUSTOMERS or notice.step is not None:
+        return None
+    inhibited = muting(rules.inhibit, record, rules.sources, _heard_at(alert)) if rules.sources else None
+    return _known(record, alert) if inhibited is None else Ending("muted", inhibited)
+
+
+def _heard_at(alert: StandingAlert | None) -> Instant | None:
+    return None if alert is None else min(fact.heard_at for fact in alert.facts)
+
+
+def _known(record: PublishedRecord, alert: StandingAlert | None) -> Ending | None:
+    if alert is None or record.type in ENDS:
         return None
     if alert.acknowledged_by is not None:
         return Ending("muted", f"acknowledged by {alert.acknowledged_by}")

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from services.notifier.alerts.deciding import rested
 from services.notifier.alerts.standing import StandingAlert
+from services.notifier.customers import CUSTOMERS
 from services.notifier.delivery import Notice, placed
 from services.notifier.grouping import group_in
 from services.notifier.holding.hold import Ending, Waiting, ended, waiting
@@ -138,6 +139,8 @@ def _ready(held: Iterable[Held], at: Situation, found: Release) -> list[Held]:
 
 
 def _snoozed(each: Held, now: Instant) -> Waiting | None:
+    if each.notice.receiver == CUSTOMERS:
+        return None
     notice = rested(replace(each.notice, state="pending", due=now), each.alert, now)
     return None if notice.state == "pending" else Waiting(notice.due or now, notice.why)
 
