@@ -132,7 +132,7 @@ async def test_a_receiver_that_is_no_more_is_left_alone_and_another_is_told_in_i
         notifier.kill()
         notifier.start()
         await here.ready(notifier)
-        await here.traffic(items=20, over_s=1.0)
+        await here.traffic(items=20, over_s=1.0, seed=2)
         await here.calm()
         await until_delivered(desk, "owner")
         disabled = await here.metric(notifier, 'sla_notification_endpoints{state="disabled"')
