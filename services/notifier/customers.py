@@ -26,6 +26,7 @@ PLAN: Final = (
     "restore_at",
 )  # the attributes that say what will be done, and when, unless the file names others
 ENDS: Final[frozenset[BreachType]] = frozenset({"sla.breach.stopped.v1", "sla.breach.retracted.v1"})
+_WITH_PLAN: Final = ":plan"
 _ADDRESS: Final = TypeAdapter(Address)
 
 
@@ -60,6 +61,17 @@ def notice(customers: Customers, record: PublishedRecord) -> Notice | None:
         # A breach that another one replaces is still one, to whoever waits.
         why = "it is over" if record.type in ENDS and record.data.replaced_by is None else None
     return None if why is None else Notice(CUSTOMERS, CUSTOMERS, "email", f"customers, at {customers.attribute}: {why}")
+
+
+def of_plan(customers: Customers, record: BreachRecord, plan: Mapping[str, Any]) -> tuple[BreachRecord, Notice] | None:
+    """What the customer hears of *record*, the breach, when a *plan* is recorded later; None where that is nothing.
+
+    It is an event of its own, which is the breach with the plan among the item's attributes.
+    """
+    data = msgspec.structs.replace(record.data, attributes={**record.data.attributes, **plan})
+    told = msgspec.structs.replace(record, id=f"{record.id}{_WITH_PLAN}", data=data)
+    found = notice(customers, told)
+    return None if found is None else (told, found)
 
 
 def planned(customers: Customers, attributes: Mapping[str, Any]) -> str | None:

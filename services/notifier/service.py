@@ -26,6 +26,8 @@ from services.notifier.heartbeat import due
 from services.notifier.held_store import HeldStore
 from services.notifier.holding.rules import Rules
 from services.notifier.http_side import router
+from services.notifier.plan_store import PlanStore
+from services.notifier.plan_watch import Handle, PlanWatch
 from services.notifier.publisher import Publisher
 from services.notifier.reading import files_beside, read_routes
 from services.notifier.releaser import Releaser, Ruling
@@ -150,6 +152,9 @@ class NotifierService:
             Releaser(self._held, self._ruling).run(self._time.now, stop),
             self._watch.run(self._time.now, stop),
             diverter.run(stop),
+            PlanWatch(PlanStore(self.database), board, self._read_events, now=self._time.now, wake=self._wake).run(
+                stop
+            ),
             every(self._time.round, stop),
             every(self._count, stop),
             every(self._prune, stop),
@@ -162,6 +167,12 @@ class NotifierService:
                 beside=lambda: files_beside(settings.notify_routes),
             ),
         )
+
+    async def _read_events(self, handle: Handle, stop: asyncio.Event) -> None:
+        settings = self._settings
+        group = f"{settings.notifier_group}-plans"
+        subscription = Subscription((settings.topics.events,), group, settings.notifier_batch_records)
+        await consume(settings.connection, subscription, handle, stop=stop, joined=asyncio.Event())
 
     async def stop(self) -> None:
         """Disconnect."""

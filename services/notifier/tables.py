@@ -140,3 +140,12 @@ attempt = Table(
     Column("status", Integer),
     Column("answer", Text),
 )
+
+plan = Table(
+    "plan",
+    _metadata,
+    Column("bucket", SmallInteger, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("attributes", JSONB),
+    Column("seen_at", _Instant),
+)
