@@ -49,6 +49,11 @@ class Formula:
         """The attributes that it reads; None when its text does not tell, so that it may read any."""
         return attributes_read(self.text)
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The variables that it names; those of its macros among them."""
+        return frozenset(self._program.variables())
+
     @property
     def unguarded(self) -> frozenset[str]:
         """The attributes whose absence a reader may take for a match: read under a negation, without a `has()`."""
