@@ -141,12 +141,9 @@ class NotifierService:
         courier = Courier(self._store, board, around, wake=self._wake)
         steps = EscalationStore(self.database)
         escalator = Escalator(steps, board, self._time.now, metrics=self._metrics, wake=self._ruling)
-        subscription = Subscription(
-            (settings.topics.breaches,), settings.notifier_group, settings.notifier_batch_records
-        )
         await together(
             stop,
-            consume(settings.connection, subscription, inbox.on_breach, stop=stop, joined=self._joined),
+            self._consume(settings.topics.breaches, "", inbox.on_breach, stop=stop, joined=self._joined),
             courier.run(stop),
             escalator.run(stop),
             Releaser(self._held, self._ruling).run(self._time.now, stop),
@@ -169,10 +166,15 @@ class NotifierService:
         )
 
     async def _read_events(self, handle: Handle, stop: asyncio.Event) -> None:
+        await self._consume(self._settings.topics.events, "-plans", handle, stop=stop, joined=asyncio.Event())
+
+    async def _consume(
+        self, topic: str, suffix: str, handle: Handle, *, stop: asyncio.Event, joined: asyncio.Event
+    ) -> None:
+        # Of each topic its own place is kept, in a group of its own.
         settings = self._settings
-        group = f"{settings.notifier_group}-plans"
-        subscription = Subscription((settings.topics.events,), group, settings.notifier_batch_records)
-        await consume(settings.connection, subscription, handle, stop=stop, joined=asyncio.Event())
+        subscription = Subscription((topic,), f"{settings.notifier_group}{suffix}", settings.notifier_batch_records)
+        await consume(settings.connection, subscription, handle, stop=stop, joined=joined)
 
     async def stop(self) -> None:
         """Disconnect."""
