@@ -22,6 +22,58 @@ from tests.strategies_hostile import json_texts, nested, structured_events, valu
 ROOT = Path(__file__).parents[2]
 POLICIES = (ROOT / "deploy/local/policies.yaml").read_text()
 ROUTES = (ROOT / "deploy/local/notify.yaml").read_text()
+TREE = """
+receivers:
+  terminal: {console: {}}
+directory: people.yaml
+people_channels:
+  email:
+    from: plazo@example.com
+    smtp: {host: smtp.example.com}
+routes:
+  - name: acme
+    regex:
+      customer: acme(-.*)?
+    receivers: [terminal]
+    audience: [[assignee, manager], on_call]
+    continue: true
+    routes:
+      - match: {severity: high}
+        when: elapsed_s > 2.0 * target_s
+  - receivers: [terminal]
+customers:
+  tell: when_planned
+  plan: [plan]
+  language: es
+  from: support@example.com
+  smtp: {host: smtp.example.com}
+"""
+PEOPLE = """
+people:
+  nora:
+    also: [ndiaz]
+    channels: {email: nora@example.com}
+    language: es
+    zone: Europe/Madrid
+    quiet_hours: {zone: Europe/Madrid, open: {mon-fri: 08:00-20:00}}
+  luis:
+    channels:
+      email: luis@example.com
+groups:
+  network:
+    members: [nora]
+    manager: luis
+    on_call: default
+on_call:
+  default:
+    people: [nora, luis]
+    zone: Europe/Madrid
+    from: 2026-01-05 09:00
+    days: 7
+    overrides:
+      - {from: 2026-01-07, until: 2026-01-08, person: luis}
+fallback: [luis]
+"""
 STATUSES = (ROOT / "services/ingest/statuses.yaml").read_text()
 EVENT = (
     b'{"specversion":"1.0","id":"e","source":"/s","type":"ticket.created","subject":"1","time":"2026-01-05T08:00:00Z"}'
@@ -171,6 +223,25 @@ def test_lint_names_what_is_wrong_in_routes(folder: Path, text: bytes) -> None:
     file = folder / "routes.yaml"
     file.write_bytes(text)
     assert_named(*ended("lint", "--routes", str(file)), file)
+
+
+@FUZZ
+@given(text=files(TREE))
+def test_lint_names_what_is_wrong_in_a_tree_of_routes(folder: Path, text: bytes) -> None:
+    file = folder / "tree.yaml"
+    file.write_bytes(text)
+    (folder / "people.yaml").write_text(PEOPLE)
+    status, message = ended("lint", "--routes", str(file))
+    assert_named(status, message, folder)  # the directory is refused where the channels of people do not fit it
+
+
+@FUZZ
+@given(text=files(PEOPLE))
+def test_lint_names_what_is_wrong_in_the_directory(folder: Path, text: bytes) -> None:
+    routes = folder / "with_people.yaml"
+    routes.write_text(TREE.replace("people.yaml", "hostile_people.yaml"))
+    (folder / "hostile_people.yaml").write_bytes(text)
+    assert_named(*ended("lint", "--routes", str(routes)), folder)
 
 
 @FUZZ
