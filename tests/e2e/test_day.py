@@ -50,7 +50,7 @@ SPEED = 600
 ROME = ZoneInfo("Europe/Rome")
 DAY = datetime(2012, 8, 2, tzinfo=ROME)  # of all days the one on which most is told
 LATER = datetime(2012, 8, 6, 12, tzinfo=ROME)
-HOURS = float(os.environ.get("REPLAYED_HOURS", "4"))  # up to 19:00; 19 of them, the whole day, take two minutes
+HOURS = float(os.environ.get("REPLAYED_HOURS", "4"))  # up to 19:00; 19 of them, the whole day, take a minute
 ACTIVE = timedelta(days=30)  # what was last touched before has nothing due on the day
 HOUR = 3_600 * SECOND
 ROUTES = """
