@@ -82,7 +82,9 @@ def planned(customers: Customers, attributes: Mapping[str, Any]) -> str | None:
 def address_in(record: BreachRecord, attribute: str) -> str | None:
     """The one plain address that the item has in *attribute*; None where it has none, or anything else there."""
     value = record.data.attributes.get(attribute)
-    if not isinstance(value, str) or parseaddr(value)[1] != value.strip():
+    if not isinstance(value, str) or not (value.isascii() and value.strip().isprintable()):
+        return None
+    if parseaddr(value)[1] != value.strip():
         return None
     try:
         return _ADDRESS.validate_python(value.strip())
