@@ -31,7 +31,7 @@ from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.cloudevents import decode_structured
 from shared.database_url import url_of
-from shared.events import SECOND, parse_instant, rfc3339
+from shared.events import SECOND, Instant, parse_instant, rfc3339
 from shared.kafka.connection import Connection, Place
 from shared.kafka.offsets import Offsets
 from tests.agreement import assert_no_gaps, assert_same, told, without_repeats
@@ -81,6 +81,7 @@ class Site:
     folder: Path
     sent: list[Sent] = field(default_factory=list)
     slowest_s: float = 0.0  # the longest time from an event until the brokers had it
+    arrived: dict[str, Instant] = field(default_factory=dict)  # item -> when the brokers had the last that it has
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     offsets: Offsets = field(init=False)
     _detours: list[int] = field(init=False)
@@ -156,6 +157,7 @@ class Site:
         await upstream.run(plan)
         self._under_way -= 1
         self.slowest_s = max(self.slowest_s, upstream.slowest_s)
+        self.arrived |= upstream.arrived
 
     # --- what comes out ---
 

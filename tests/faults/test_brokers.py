@@ -9,12 +9,18 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from shared.events import parse_instant
 from tests.faults.matrix import row
 from tests.faults.site import Site
 from tests.faults.wire import Trap, Way
-from tests.plant import until
+from tests.plant import Published, until
 
 pytestmark = pytest.mark.kafka
+
+
+def told_before(here: Site, record: Published) -> bool:
+    """Whether a record tells of an item of which the brokers got more afterwards."""
+    return here.arrived[record.event.item] > parse_instant(record.event.detected_at)
 
 
 @row(8, "Kafka is down for longer than evidence is waited for")
@@ -36,7 +42,9 @@ async def test_deadlines_fire_marked_into_the_outbox_and_nothing_is_lost(here: S
     assert any(record.event.late_evidence_possible for record in published)
     taken_back = {record.event.breach_id for record in published if record.type == "sla.breach.retracted.v1"}
     doubtful = {record.event.breach_id for record in published if record.event.late_evidence_possible}
-    assert taken_back <= doubtful
+    # The ticketing system may find the brokers again after the services have: they cannot know what it still holds.
+    unknown = {record.event.breach_id for record in published if told_before(here, record)}
+    assert taken_back <= doubtful | unknown
 
 
 async def more_waiting_than(here: Site, count: int) -> bool:

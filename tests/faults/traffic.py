@@ -7,7 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -106,6 +106,7 @@ class Upstream:
     bootstrap: str
     topic: str
     slowest_s: float = 0.0  # the longest time from an event until the brokers had it
+    arrived: dict[str, Instant] = field(default_factory=dict)  # item -> when the brokers had the last that it has
 
     async def run(self, plan: Sequence[Sent]) -> None:
         """Write what is planned; returns when the brokers have all of it."""
@@ -118,7 +119,9 @@ class Upstream:
                 records = [Outgoing(key, value) for key, value in encoded(due)]
                 await _patiently(partial(producer.send, self.topic, records))
                 if due:
-                    self.slowest_s = max(self.slowest_s, (_now() - instant_of(due[0])) / SECOND)
+                    now = _now()
+                    self.slowest_s = max(self.slowest_s, (now - instant_of(due[0])) / SECOND)
+                    self.arrived |= {key.decode(): now for key, _, *_ in records}
                 await asyncio.sleep(0.02)
         finally:
             await producer.stop()
