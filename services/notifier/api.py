@@ -49,6 +49,7 @@ class Filter(BaseModel):
 
     state: State | None = Field(None, description="Only deliveries in this state.")
     receiver: str | None = Field(None, pattern=r"^[^\x00]*$", description="Only deliveries to this receiver.")
+    digest: UUID | None = Field(None, description="Only what this delivery, a digest, tells of.")
     limit: int = Field(100, ge=1, le=1000, description="Deliveries in a page.")
     cursor: str | None = Field(None, description="The `next_cursor` of the page before.")
 
@@ -74,7 +75,8 @@ def _deliveries(database: Database) -> APIRouter:
     ) -> DeliveryPage:
         """Deliveries, the newest first."""
         after = read_cursor(wanted.cursor)
-        found = await log.page(Wanted(wanted.state, wanted.receiver, asking.tenant), after, wanted.limit)
+        which = Wanted(wanted.state, wanted.receiver, asking.tenant, wanted.digest)
+        found = await log.page(which, after, wanted.limit)
         cursor = cursor_of(found[-1]) if len(found) == wanted.limit else None
         if cursor is not None:
             response.headers["Link"] = f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'

@@ -41,6 +41,7 @@ class Digest(msgspec.Struct, frozen=True):
 
     count: int
     worst: list[Body]  # the worst first, as many as are named
+    url: str | None = None  # where all of them are listed
 
 
 class DigestBody(msgspec.Struct, frozen=True):
@@ -92,7 +93,8 @@ def _body(delivery: Delivery) -> Body | DigestBody:
     told = _told(delivery.record)
     if delivery.count > 1:
         members = delivery.members or (delivery.record,)
-        return DigestBody(DIGEST, told.timestamp, Digest(delivery.count, [_briefly(each) for each in members]))
+        worst = [_briefly(each) for each in members]
+        return DigestBody(DIGEST, told.timestamp, Digest(delivery.count, worst, delivery.listed_at))
     view = delivery.alert
     if view is None:
         return told

@@ -74,6 +74,7 @@ class Delivery:
     handle: str | None = None  # what this receiver's channel gave back for an earlier message of the same alert
     members: tuple[PublishedRecord, ...] = ()  # of a digest: the worst first, at most MEMBERS_SHOWN
     count: int = 1  # of a digest: how many it tells of
+    listed_at: str | None = None  # of a digest: the link to all that it tells of
     step: str | None = None  # which step of an escalation it is
 
     @property

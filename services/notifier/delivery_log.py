@@ -32,6 +32,7 @@ class Wanted:
     state: State | None = None
     receiver: str | None = None
     tenant: str | None = None
+    digest: UUID | None = None  # those that it tells of
 
 
 class DeliveryLog:
@@ -51,6 +52,8 @@ class DeliveryLog:
             listed = listed.where(delivery.c.state == wanted.state)
         if wanted.receiver is not None:
             listed = listed.where(delivery.c.receiver == wanted.receiver)
+        if wanted.digest is not None:
+            listed = listed.where(delivery.c.digest_id == wanted.digest)
         listed = listed.where(*_of(wanted.tenant))
         if after is not None:
             place = tuple_(literal(moment(after[0])), literal(after[1]))

@@ -32,4 +32,5 @@ def text(delivery: Delivery) -> str:
     shown = [f"{place}. {message.line(each)}" for place, each in enumerate(delivery.members, 1)]
     left = delivery.count - len(shown)
     listed = "\n".join([*shown, *([f"and {left} more"] if left > 0 else [])])
-    return "\n\n".join([headline(delivery), listed, f"Told together: {one_line(delivery.reason)}."]) + "\n"
+    where = [f"All of them: {delivery.listed_at}"] if delivery.listed_at else []
+    return "\n\n".join([headline(delivery), listed, *where, f"Told together: {one_line(delivery.reason)}."]) + "\n"

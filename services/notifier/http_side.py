@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from services.notifier import alert_api, api, link_page, silences_api
+from services.notifier import alert_api, api, digest_page, link_page, silences_api
 from services.notifier.links import Links
 from shared.db import Database
 from shared.events import Instant
@@ -29,6 +29,7 @@ def router(
         alert_api.router(database, now),
         alert_api.resending(database, now),
         link_page.router(database, now, links),
+        digest_page.router(database, now, links),
         silences_api.silences_router(database, now, silenced or asyncio.Event()),
     )
     for part in parts:

@@ -72,7 +72,7 @@ class Page:
         return Response(text, status, headers=_HEADERS, media_type="text/html; charset=utf-8")
 
 
-_GONE: Final = Page("This link is not one of ours, or has expired.")
+GONE: Final = Page("This link is not one of ours, or has expired.")
 _TOO_LONG: Final = Page("That is too long.")
 
 
@@ -95,14 +95,14 @@ def router(database: Database, now: Callable[[], Instant], links: Links | None) 
     async def look(token: str) -> Response:
         """Show the alert, and ask whether it is to be acknowledged."""
         known = await found(token)
-        return _GONE.answer(404) if known is None else _shown(known[1]).answer()
+        return GONE.answer(404) if known is None else _shown(known[1]).answer()
 
     @routes.post(PATH + "{token}")
     async def acknowledge(token: str, request: Request) -> Response:
         """Acknowledge the alert."""
         known = await found(token)
         if known is None:
-            return _GONE.answer(404)
+            return GONE.answer(404)
         form = await _form(request)
         if form is None:
             return _TOO_LONG.answer(413)
@@ -112,7 +112,7 @@ def router(database: Database, now: Callable[[], Instant], links: Links | None) 
         await desk.change(invitation.alert, change, now())
         log.info("acknowledged by a link", alert=str(invitation.alert), receiver=invitation.receiver, by=by)
         changed = await found(token)
-        return _GONE.answer(404) if changed is None else _shown(changed[1]).answer()
+        return GONE.answer(404) if changed is None else _shown(changed[1]).answer()
 
     return routes
 

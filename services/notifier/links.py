@@ -1,4 +1,4 @@
-"""Links in messages with which whoever reads them acknowledges an alert. PURE."""
+"""Links in messages: one acknowledges an alert, another shows all that a digest tells of. PURE."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shared.signed_links import Seal
 
 LASTS: Final[Span] = 7 * DAY  # longer than retries go on; who finds an old mail later uses the API
 PATH: Final = "/alerts/"
+DIGESTS: Final = "/digests/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,23 @@ class Links:
         """The link that a message about *alert* to *receiver* carries; it lasts LASTS from *now*."""
         token = self._seal.signed({"alert": alert.hex, "to": receiver}, now + LASTS)
         return f"{self._base_url}{PATH}{token}"
+
+    def of_digest(self, digest: UUID, now: Instant) -> str:
+        """The link that a digest carries; what it shows is no more than what its receivers were told."""
+        token = self._seal.signed({"digest": digest.hex}, now + LASTS)
+        return f"{self._base_url}{DIGESTS}{token}"
+
+    def digest_in(self, token: str, now: Instant) -> UUID:
+        """The digest that the token at the end of a link was made for.
+
+        Raises:
+            Denied: it is none of ours, or has expired.
+        """
+        told = self._seal.read(token, now)
+        try:
+            return UUID(hex=told["digest"])
+        except (KeyError, ValueError, AttributeError) as exc:
+            raise Denied("The link is not one of ours, or has expired.") from exc
 
     def read(self, token: str, now: Instant) -> Invitation:
         """What the token at the end of a link was made for.

@@ -44,7 +44,7 @@ Chosen = tuple[PublishedRecord, Sequence[Notice]]
 class Store:
     """What was received and what is delivered, in PostgreSQL; claims are made in the name of *instance*.
 
-    With *links*, a delivery carries one that acknowledges its alert.
+    With *links*, a delivery carries one that acknowledges its alert, or shows all that a digest tells of.
     """
 
     def __init__(self, database: Database, instance: str, links: Links | None = None) -> None:
@@ -247,6 +247,7 @@ class Store:
             handle=row.handle,
             members=members,
             count=row.told_of,
+            listed_at=self._links.of_digest(row.id, now) if members and self._links is not None else None,
         )
 
     def _view(self, row: Row[Any], now: Instant) -> AlertView:

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
+from uuid import UUID
 
+import httpx2
 import pytest
 from sqlalchemy import select
 
@@ -17,7 +19,9 @@ from services.notifier.delivery import Attempt, Delivery, Notice, Outcome
 from services.notifier.grouping import Grouping
 from services.notifier.held_store import HeldStore
 from services.notifier.holding.rules import Rules
+from services.notifier.http_side import router
 from services.notifier.inhibition import Rule
+from services.notifier.links import Links
 from services.notifier.matching import Conditions
 from services.notifier.pace import pace_of
 from services.notifier.releaser import Ruling
@@ -28,9 +32,11 @@ from shared.breach_records import BreachRecord
 from shared.db import Database
 from shared.events import SECOND, Instant
 from shared.metrics import Metrics
+from shared.web import Health, application
 from tests.factories import DUE, breach
 
 NUMBERS = count(1)
+LINKS = Links("http://plazo", "a secret of more than thirty-two characters")
 LEASE = 60 * SECOND
 GROUPING = Grouping(("customer",), wait=30 * SECOND, interval=300 * SECOND)
 
@@ -41,7 +47,7 @@ class Desk:
     def __init__(self, database: Database, **rules: Any) -> None:
         self.name = f"held-{next(NUMBERS)}"
         self.database = database
-        self.store = Store(database, self.name)
+        self.store = Store(database, self.name, LINKS)
         self.held = HeldStore(database)
         self.ruling = Ruling(self.rules(**rules), Metrics("test", "test"), asyncio.Event())
 
@@ -91,6 +97,29 @@ async def test_what_is_held_is_not_sent_before_its_time_and_then_as_one(database
     assert {each.id for each in told.members} == {desk.breach(n).id for n in range(3)}
     assert await desk.states() == {"digested": 3, "pending": 1}
     assert {row.digest_id for row in await desk.rows() if row.state == "digested"} == {told.id}
+
+
+async def test_the_link_of_a_digest_lists_all_that_it_tells_of(database: Database) -> None:
+    desk = Desk(database, grouping=GROUPING)
+    await desk.remember(*(desk.breach(n, attributes={"customer": "acme"}) for n in range(25)))
+    await desk.remember(desk.breach(99, attributes={"customer": "other"}))
+    await desk.release(DUE + 30 * SECOND)
+    [told] = [each for each in await desk.claimed(DUE + 30 * SECOND) if each.count > 1]
+    assert told.listed_at is not None
+    app = application(
+        "test", [router(database, lambda: DUE + 60 * SECOND, LINKS)], Health(), Metrics("1", "2026"), None
+    )
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://plazo") as client:
+        page = await client.get(told.listed_at)
+        listed = (await client.get("/v1/deliveries", params={"digest": str(told.id)})).json()["deliveries"]
+        foreign = await client.get(LINKS.to(told.id, desk.name, DUE).replace("/alerts/", "/digests/"))
+        gone = await client.get(LINKS.of_digest(UUID(int=1), DUE))
+    assert (page.status_code, foreign.status_code, gone.status_code) == (200, 404, 404)
+    assert "25 alerts told together" in page.text
+    assert all(f"{desk.name}-{number}<" in page.text for number in range(25))
+    assert f"{desk.name}-99<" not in page.text
+    assert "<form" not in page.text
+    assert {each["item"] for each in listed} == {f"default/ticket/{desk.name}-{number}" for number in range(25)}
 
 
 async def test_one_of_a_group_alone_is_sent_as_it_is(database: Database) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.notifier.delivery import MEMBERS_SHOWN, Delivery
 from services.notifier.writing import BUILT_IN
 from tests.factories import breach, delivery, silence
@@ -23,6 +25,12 @@ def test_a_mail_lists_the_worst_and_says_how_many_more_there_are() -> None:
     assert "\n20. Breached: ticket 19, " in letter.text
     assert "\nand 3980 more\n" in letter.text
     assert "Told together: 4000 notices, grouped." in letter.text
+
+
+def test_a_mail_says_where_all_are_listed() -> None:
+    found = replace(told(3), listed_at="https://alerts.example.com/digests/abc")
+    assert "\n\nAll of them: https://alerts.example.com/digests/abc\n\n" in BUILT_IN.letter(found).text
+    assert "All of them" not in BUILT_IN.letter(told(3)).text
 
 
 def test_a_mail_that_lists_all_speaks_of_no_more() -> None:

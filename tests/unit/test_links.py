@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.links import LASTS, PATH, Invitation, Links
+from services.notifier.links import DIGESTS, LASTS, PATH, Invitation, Links
 from services.notifier.settings import Settings
 from shared.configuration import load
 from shared.errors import Denied, Refused
@@ -27,6 +27,20 @@ def links(secret: str = SECRET) -> Links:
 
 def token(link: str) -> str:
     return link.removeprefix(f"https://alerts.example.com{PATH}")
+
+
+@given(st.uuids())
+def test_the_link_of_a_digest_says_which_one_and_is_no_link_to_an_alert(digest: UUID) -> None:
+    made = links().of_digest(digest, DUE).removeprefix(f"https://alerts.example.com{DIGESTS}")
+    assert links().digest_in(made, DUE + LASTS - SECOND) == digest
+    for read in (lambda: links().read(made, DUE), lambda: links().digest_in(made, DUE + LASTS + SECOND)):
+        with pytest.raises(Denied):
+            read()
+
+
+def test_the_link_of_an_alert_shows_no_digest() -> None:
+    with pytest.raises(Denied):
+        links().digest_in(token(links().to(ALERT, "desk", DUE)), DUE)
 
 
 @given(st.uuids(), st.text(max_size=100))

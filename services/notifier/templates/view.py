@@ -85,6 +85,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "receiver": _short(delivery.receiver),
         "reason": _short(delivery.reason),
         "step": _short(delivery.step),
+        "listed_at": delivery.listed_at,
     }
 
 
