@@ -1,4 +1,4 @@
-"""When a receiver may be disturbed: weekly hours in its own zone, and what breaks through outside them. PURE.
+"""When a receiver may be disturbed: weekly hours in its own zone but for holidays, and what breaks through. PURE.
 
 The hours follow the clock on the wall. Where that clock is changed, a boundary that comes twice is its first coming,
 one that is skipped moves on by what is skipped, and a window that is skipped whole is dropped: as in calendars.
@@ -14,13 +14,15 @@ from functools import lru_cache
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BeforeValidator, field_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from services.notifier.endpoints.values import Strict
 from shared.events import DAY, Instant, Severity, instant, moment
+from shared.public_holidays import Region, public_holidays
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-AHEAD: Final = 16  # days in which there is an opening, also when a change of the clock drops one window of a week
+AHEAD: Final = 16  # days that are looked at together
+LONGEST: Final = 400  # days after which what never opens is taken for open: to be told at night is better than never
 _TIMES: Final = re.compile(r"(\d\d):(\d\d) ?- ?(\d\d):(\d\d)")
 _WHOLE_DAY: Final = 24 * 60
 
@@ -35,10 +37,21 @@ class WeeklyHours:
 
     zone: str  # a name of the IANA time zone database
     week: Week
+    closed: frozenset[date] = frozenset()  # days on which no window starts
+    region: Region | None = None  # whose public holidays are such days too
 
     def next_open(self, at: Instant) -> Instant:
-        """The first open instant at or after *at*."""
-        return next(max(start, at) for start, end in _stretches(self, at // DAY) if end > at)
+        """The first open instant at or after *at*; *at* itself where there is none in LONGEST days."""
+        first = at // DAY
+        for day in range(first, first + LONGEST, AHEAD):
+            for start, end in _stretches(self, day):
+                if end > at:
+                    return max(start, at)
+        return at
+
+    def is_closed(self, day: date) -> bool:
+        """Whether no window starts on a day."""
+        return day in self.closed or (self.region is not None and day in public_holidays(self.region, day.year))
 
 
 @lru_cache(maxsize=128)
@@ -59,7 +72,7 @@ def _windows(hours: WeeklyHours, first: date, days: int) -> Iterator[Stretch]:
     zone = ZoneInfo(hours.zone)
     for number in range(days):
         day = first + timedelta(days=number)
-        for window in hours.week[day.weekday()]:
+        for window in () if hours.is_closed(day) else hours.week[day.weekday()]:
             start, end = (_instant(day, minutes, zone) for minutes in window)
             if start < end:
                 yield start, end
@@ -104,11 +117,36 @@ def _window(text: Any) -> Window:
     return start, end if end > start else end + _WHOLE_DAY
 
 
+class Holidays(Strict):
+    """The public holidays of a country, or of one of its subdivisions."""
+
+    country: str
+    subdivision: str | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Holidays:
+        try:
+            public_holidays(self.region, 2026)
+        except NotImplementedError as exc:
+            place = "-".join(filter(None, (self.country, self.subdivision)))
+            raise ValueError(
+                f"expected a country, and perhaps a subdivision, like ES and MD, got {place!r:.60}"
+            ) from exc
+        return self
+
+    @property
+    def region(self) -> Region:
+        """The place."""
+        return Region(self.country, self.subdivision)
+
+
 class QuietHours(Strict):
     """When a receiver is open; what comes outside these hours waits, but for what breaks through."""
 
     zone: str
     open: Annotated[Week, BeforeValidator(_week, json_schema_input_type=dict[str, str | list[str]])]
+    closed: frozenset[date] = frozenset()
+    holidays: Holidays | None = None
     breaks_through: frozenset[Severity] = frozenset({"critical"})
 
     @field_validator("zone")
@@ -122,5 +160,6 @@ class QuietHours(Strict):
         """When what comes at *at* with *severity* may be told; None where that is at once."""
         if severity in self.breaks_through:
             return None
-        opens = WeeklyHours(self.zone, self.open).next_open(at)
+        region = None if self.holidays is None else self.holidays.region
+        opens = WeeklyHours(self.zone, self.open, self.closed, region).next_open(at)
         return opens if opens > at else None

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from services.timer.opening_times import KEPT_YEARS, HoursSpec, Region, public_holidays, zone_rules
+from services.timer.opening_times import KEPT_YEARS, HoursSpec, zone_rules
+from shared.public_holidays import Region, public_holidays
 from shared.version import HOLIDAYS, TZDATA
 
 INSTALLED: Final = f"tzdata {TZDATA}, holidays {HOLIDAYS}"

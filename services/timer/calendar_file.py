@@ -28,11 +28,10 @@ from services.timer.opening_times import (
     LAST_YEAR,
     Day,
     HoursSpec,
-    Region,
     Window,
-    public_holidays,
     time_zones,
 )
+from shared.public_holidays import Region, public_holidays
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY: Final = "(?:" + "|".join(DAYS) + ")"

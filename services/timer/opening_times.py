@@ -9,10 +9,10 @@ from functools import cached_property, lru_cache
 from importlib import resources
 from io import BytesIO
 from typing import Final
-from warnings import catch_warnings, simplefilter
 from zoneinfo import ZoneInfo
 
 from shared.events import SECOND, Instant, Span
+from shared.public_holidays import Region, public_holidays
 
 FIRST_YEAR: Final = 1900  # no calendar reaches further back, so that no question can cost more than three centuries
 LAST_YEAR: Final = 2199
@@ -32,14 +32,6 @@ class Window:
 
 
 Day = tuple[Window, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A place whose public holidays close a calendar."""
-
-    country: str  # ISO 3166-1 alpha-2
-    subdivision: str | None = None  # ISO 3166-2 without the country
 
 
 @dataclass(frozen=True)
@@ -127,22 +119,6 @@ def zone_rules(name: str) -> bytes:
 def time_zones() -> frozenset[str]:
     """The names of all time zones."""
     return frozenset(resources.files("tzdata").joinpath("zones").read_text().split())
-
-
-@lru_cache(maxsize=4096)
-def public_holidays(region: Region, year: int) -> frozenset[date]:
-    """The public holidays of a region in a year, the days observed instead of them among them.
-
-    Raises:
-        NotImplementedError: the country or the subdivision is not known.
-    """
-    # Half of a short command's start would go into it, and most calendars name no country.
-    from holidays import country_holidays  # noqa: PLC0415  # as said above
-
-    with catch_warnings():
-        # Of some countries it knows a few decades only, and says so at every other year: India's end in 2035.
-        simplefilter("ignore", UserWarning)
-        return frozenset(country_holidays(region.country, subdiv=region.subdivision, years=year))
 
 
 def _utc(day: int, seconds: int, zone: ZoneInfo) -> Instant:

@@ -9,12 +9,13 @@ import pytest
 
 from services.timer.calendar_data import NO_DATA, CalendarData, decode, encode, installed_data
 from services.timer.lease_store import StoredVersion
-from services.timer.opening_times import KEPT_YEARS, HoursSpec, Region, Window, zone_rules
+from services.timer.opening_times import KEPT_YEARS, HoursSpec, Window, zone_rules
 from services.timer.policies import ALWAYS
 from services.timer.policy_file import load
 from services.timer.policy_set import PolicySet
 from shared.errors import BadDocument
 from shared.events import parse_instant
+from shared.public_holidays import Region
 from shared.version import HOLIDAYS, TZDATA
 from tests.unit.test_policies import Desk
 

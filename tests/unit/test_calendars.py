@@ -9,10 +9,11 @@ import pytest
 
 from services.timer.calendar_file import parse_window
 from services.timer.calendars import load_calendars
-from services.timer.opening_times import Day, HoursSpec, Region
+from services.timer.opening_times import Day, HoursSpec
 from services.timer.policy_file import load
 from shared.errors import BadDocument
 from shared.events import parse_instant
+from shared.public_holidays import Region
 
 NOW = parse_instant("2026-11-22T00:00:00Z")
 OFFICE = """

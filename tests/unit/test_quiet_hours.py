@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -50,6 +50,36 @@ def quiet(**changes: Any) -> QuietHours:
 def test_what_comes_outside_the_hours_waits_until_they_open(at: str, opens: str | None) -> None:
     until = quiet().until("high", parse_instant(at))
     assert (None if until is None else rfc3339(until)) == opens
+
+
+@pytest.mark.parametrize(
+    ("changes", "at", "opens"),
+    [
+        ({"closed": ["2026-01-06"]}, "2026-01-05T19:00:00Z", "2026-01-07T07:00:00Z"),  # a day of its own
+        ({"holidays": {"country": "ES"}}, "2026-01-05T19:00:00Z", "2026-01-07T07:00:00Z"),  # Epiphany
+        ({"holidays": {"country": "ES"}}, "2026-01-06T10:00:00Z", "2026-01-07T07:00:00Z"),  # in the middle of it
+        # The day of Madrid is no holiday elsewhere.
+        ({"holidays": {"country": "ES", "subdivision": "MD"}}, "2028-05-01T19:00:00Z", "2028-05-03T06:00:00Z"),
+        ({"holidays": {"country": "ES"}}, "2028-05-01T19:00:00Z", "2028-05-02T06:00:00Z"),
+        # Longer than is looked at together.
+        ({"closed": [f"2026-02-{day:02}" for day in range(1, 29)]}, "2026-01-30T19:00:00Z", "2026-03-02T07:00:00Z"),
+    ],
+)
+def test_closed_days_and_public_holidays_have_no_hours(changes: dict[str, Any], at: str, opens: str) -> None:
+    until = quiet(**changes).until("high", parse_instant(at))
+    assert until is not None
+    assert rfc3339(until) == opens
+
+
+def test_hours_that_never_open_hold_nothing() -> None:
+    days = [(date(2026, 1, 1) + timedelta(days=number)).isoformat() for number in range(500)]
+    assert quiet(closed=days).until("high", parse_instant("2026-01-05T10:00:00Z")) is None
+
+
+@pytest.mark.parametrize("place", [{"country": "XX"}, {"country": "ES", "subdivision": "XX"}])
+def test_the_holidays_of_a_place_that_is_not_known_are_refused(place: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="expected a country, and perhaps a subdivision"):
+        quiet(holidays=place)
 
 
 @pytest.mark.parametrize(
