@@ -14,7 +14,7 @@ SERVERS: Final = ("kafka", "postgres")
 PLACES: Final[Mapping[str, Sequence[Name]]] = {
     "ingest": ("after_poll", "before_produce", "after_produce", "before_marking"),
     "timer": ("after_poll", "before_commit", "after_commit", "before_produce", "after_produce", "before_marking"),
-    "notifier": ("after_poll", "before_commit", "after_commit", "before_marking", "after_http"),
+    "notifier": ("after_poll", "before_commit", "after_commit", "before_marking", "after_http", "after_release"),
 }
 
 

@@ -33,15 +33,15 @@ async def _again_and_again(change: Callable[[], Awaitable[object]]) -> None:
 async def test_write_sets_renewals_and_notes_of_progress_never_lock_each_other_out(database: Database) -> None:
     leases, store = LeaseStore(database), TimerStore(database)
     await leases.install(COUNT)
-    epochs = {}
+    epochs, begun = {}, {}
     for partition in (*range(COUNT // 3, COUNT), *range(COUNT // 3)):  # whoever takes begins somewhere
         lease = await leases.take("me", partition)
         assert lease is not None
-        epochs[partition] = lease.epoch
+        epochs[partition], begun[partition] = lease.epoch, lease.revision
 
     async def write() -> None:
-        for revision in range(TIMES):
-            moves = [move(partition, epoch=epochs[partition], revision=revision) for partition in range(COUNT)]
+        for more in range(TIMES):
+            moves = [move(each, epoch=epochs[each], revision=begun[each] + more) for each in range(COUNT)]
             await store.write(WriteSet(tuple(moves)))
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
@@ -54,7 +54,7 @@ async def test_write_sets_renewals_and_notes_of_progress_never_lock_each_other_o
             lambda: store.fed(fed),
         ):
             group.create_task(_again_and_again(change))
-    assert all(lease.revision == TIMES for lease in await leases.leases())
+    assert all(lease.revision == begun[lease.partition] + TIMES for lease in await leases.leases())
 
 
 async def test_a_write_set_does_not_wait_for_what_is_trimmed(database: Database) -> None:
