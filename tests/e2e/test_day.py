@@ -93,6 +93,10 @@ SELECT count(*) FROM notifier.delivery AS d JOIN notifier.received AS r USING (b
 WHERE r.type = 'sla.clock.breached.v1' AND d.state NOT IN ('delivered', 'digested')
   AND NOT EXISTS (SELECT FROM notifier.received AS back
                   WHERE back.breach_id = r.breach_id AND back.type = 'sla.breach.retracted.v1')
+  -- What waited together with its end is told by it.
+  AND NOT EXISTS (SELECT FROM notifier.delivery AS later JOIN notifier.received AS told USING (bucket, event_id)
+                  WHERE told.breach_id = r.breach_id AND told.type = 'sla.breach.stopped.v1'
+                    AND later.receiver = d.receiver AND later.state IN ('delivered', 'digested'))
 """
 
 
