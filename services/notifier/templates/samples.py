@@ -18,7 +18,8 @@ from shared.events import BreachType, CountedSpan, Instant, instant, moment, par
 
 _DUE: Final = parse_instant("2026-01-05T12:00:00Z")
 _ID: Final = UUID("2a6d5c1e-7f0b-8a11-9c52-5e1f6b7a8c01")
-_LINK: Final = "https://plazo.example.com/v1/alerts/acknowledge?token=sample"
+_LINK: Final = "https://alerts.example.com/alerts/eyJhbGVydCI6Li4ufQ"
+_LIST: Final = "https://alerts.example.com/digests/eyJkaWdlc3QiOi4uLn0"
 _EVENT: Final = msgspec.structs.replace(
     sample.BREACH.data,
     explanation=[CountedSpan("2026-01-05T08:00:00Z", "2026-01-05T12:00:00Z", "running", 14_400.0)],
@@ -74,8 +75,10 @@ def samples(kind: TemplateKind) -> tuple[Delivery, Delivery]:
     if kind == "escalation":
         return replace(usual, step="+30m"), replace(other, step="+1h")
     if kind == "digest":
-        members = tuple(record for name in _CHANGES for record in _records(name))
-        return replace(usual, members=members[:3], count=3), replace(other, members=members, count=250)
+        worst_first = sorted(_CHANGES, key=lambda name: name != "breached")
+        members = tuple(record for name in worst_first for record in _records(name))
+        usual = replace(usual, members=members[:3], count=3, listed_at=_LIST)
+        return usual, replace(other, members=members, count=250)
     return usual, other
 
 
