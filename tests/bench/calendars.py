@@ -19,8 +19,9 @@ from rich.table import Table
 
 from services.timer.aware_hours import AwareHours
 from services.timer.business_hours import BusinessHours
-from services.timer.opening_times import HoursSpec, Region, Window, public_holidays
+from services.timer.opening_times import HoursSpec, Window
 from shared.events import instant
+from shared.public_holidays import Region, public_holidays
 from tests.bench.calendar_peers import Add, Office, Peer, peers
 from tests.bench.work import Work
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.calendar_file import DAYS, parse_window
 from services.timer.compiled_hours import FAR, FIRST, LAST
-from services.timer.opening_times import DAY, HoursSpec, Region, Window
+from services.timer.opening_times import DAY, HoursSpec, Window
 from shared.events import SECOND, Instant, Span, instant, parse_instant, rfc3339
+from shared.public_holidays import Region
 from tests.strategies import calendars, instants, spans
 
 HOUR = 3600 * SECOND

@@ -12,12 +12,13 @@ import yaml
 from services.timer.business_hours import BusinessHours
 from services.timer.calendar_file import parse_days
 from services.timer.calendars import load_calendars
-from services.timer.opening_times import Region, Window
+from services.timer.opening_times import Window
 from services.timer.policy import Policy, WarnAt
 from services.timer.policy_file import json_schema, load
 from services.timer.policy_values import parse_duration
 from shared.errors import BadDocument
 from shared.events import SECOND, parse_instant
+from shared.public_holidays import Region
 
 SAMPLE = (Path(__file__).parents[2] / "deploy/local/policies.yaml").read_text()
 CALENDAR = "calendars:\n  c: {time_zone: UTC, hours: {mon: '09:00-17:00'}}\n"
