@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.running import load_here
-from services.cli.settings import DatabaseSettings
+from services.cli.instants import given, present
+from services.cli.on_database import on_database
+from services.cli.output import console
 from services.cli.user import user
 from services.notifier.alert_desk import SENT_AGAIN_AT_ONCE, AlertDesk, Change, Range
 from services.notifier.alert_log import AlertLog, WantedAlerts
@@ -28,7 +24,7 @@ from services.notifier.lengths import length_of
 from services.notifier.wording import one_line
 from shared.db import Database
 from shared.errors import Refused
-from shared.events import Instant, instant, parse_instant, rfc3339
+from shared.events import Instant, instant, rfc3339
 from shared.logs import configure
 
 Result = TypeVar("Result")
@@ -79,7 +75,7 @@ def show_all(
       ./plazo alerts list --standing open --assignee ana
     """
     wanted = WantedAlerts(standing, item, assignee)
-    found = [summary(row) for row in _with(lambda database: AlertLog(database).page(wanted, None, limit))]
+    found = [summary(row) for row in on_database(lambda database: AlertLog(database).page(wanted, None, limit))]
     if json:
         for each in found:
             typer.echo(each.model_dump_json())
@@ -94,7 +90,7 @@ def show(alert: Identity, json: AsJson = False) -> None:
     Example:
       ./plazo alerts show 2a0b7c1e-5d1f-8a3e-9c55-0f6a1c2d3e4f
     """
-    found = _with(lambda database: AlertLog(database).one(alert))
+    found = on_database(lambda database: AlertLog(database).one(alert))
     if found is None:
         raise _missing(alert)
     shown = details(found.fields, found.deliveries)
@@ -111,7 +107,7 @@ def acknowledge(alert: Identity, comment: Comment = "", by: By = None) -> None:
     Example:
       ./plazo alerts ack 2a0b7c1e-5d1f-8a3e-9c55-0f6a1c2d3e4f --comment "on it"
     """
-    change = partial(acknowledged, by=_name(by), comment=one_line(comment), now=_now())
+    change = partial(acknowledged, by=_name(by), comment=one_line(comment), now=present())
     _change(alert, change, f"{alert} is {_name(by)}'s now.")
 
 
@@ -127,7 +123,7 @@ def snooze(
     Example:
       ./plazo alerts snooze 2a0b7c1e-5d1f-8a3e-9c55-0f6a1c2d3e4f 2h
     """
-    now = _now()
+    now = present()
     end = _end(until, now)
     change = partial(snoozed, by=_name(by), comment=one_line(comment), until=end, now=now)
     _change(alert, change, f"{alert} is snoozed until {rfc3339(end)}." if end > now else f"{alert} is awake.")
@@ -146,7 +142,7 @@ def assign(
       ./plazo alerts assign 2a0b7c1e-5d1f-8a3e-9c55-0f6a1c2d3e4f ana
     """
     whose = one_line(assignee or "") or None
-    change = partial(assigned, by=_name(by), comment=one_line(comment), assignee=whose, now=_now())
+    change = partial(assigned, by=_name(by), comment=one_line(comment), assignee=whose, now=present())
     _change(alert, change, f"{alert} is {whose or 'nobody'}'s.")
 
 
@@ -163,19 +159,17 @@ def resend(
     Example:
       ./plazo alerts resend --from 2026-01-05T08:00:00Z --until 2026-01-05T12:00:00Z --receiver on-call
     """
-    now = _now()
+    now = present()
     if (delivery is None) == (since is None):
         raise typer.BadParameter("expected a delivery, or --from")
     if delivery is not None:
-        done = _with(lambda database: AlertDesk(database).send_again(delivery, now))
+        done = on_database(lambda database: AlertDesk(database).send_again(delivery, now))
         if not done:
             raise Refused(f"there is no delivery {delivery}" if done is None else f"{delivery} is being sent just now")
         count = 1
     else:
-        wanted = Range(
-            _instant("--from", since or ""), now if until is None else _instant("--until", until), state, receiver
-        )
-        count = _with(partial(_send_all_again, wanted=wanted, now=now))
+        wanted = Range(given("--from", since or ""), now if until is None else given("--until", until), state, receiver)
+        count = on_database(partial(_send_all_again, wanted=wanted, now=now))
     typer.echo(f"{count} deliveries are sent again." if count != 1 else "1 delivery is sent again.")
 
 
@@ -189,19 +183,8 @@ async def _send_all_again(database: Database, wanted: Range, now: Instant) -> in
     return count
 
 
-def _with(work: Callable[[Database], Awaitable[Result]]) -> Result:
-    async def worked() -> Result:
-        database = Database(load_here(DatabaseSettings, os.environ).database_url.get_secret_value(), size=1)
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(worked())
-
-
 def _change(alert: UUID, change: Change, said: str) -> None:
-    if _with(lambda database: AlertDesk(database).change(alert, change, _now())) is None:
+    if on_database(lambda database: AlertDesk(database).change(alert, change, present())) is None:
         raise _missing(alert)
     typer.echo(said)
 
@@ -214,24 +197,13 @@ def _name(by: str | None) -> str:
     return one_line(by or "") or user()
 
 
-def _now() -> Instant:
-    return time.time_ns() // 1000
-
-
 def _end(text: str, now: Instant) -> Instant:
     if text == "now":
         return now
     try:
         return now + length_of(text)
     except ValueError:
-        return _instant("UNTIL", text)
-
-
-def _instant(name: str, text: str) -> Instant:
-    try:
-        return parse_instant(text)
-    except ValueError as exc:
-        raise typer.BadParameter(f"{name}: {exc}") from exc
+        return given("UNTIL", text)
 
 
 def _print(found: list[AlertSummary]) -> None:
@@ -247,7 +219,7 @@ def _print(found: list[AlertSummary]) -> None:
             each.assignee,
         )
         table.add_row(*(Text(one_line(cell or "")) for cell in cells))
-    _console().print(table)
+    console().print(table)
 
 
 def _print_one(alert: AlertDetails) -> None:
@@ -259,17 +231,10 @@ def _print_one(alert: AlertDetails) -> None:
     for one in alert.deliveries:
         cells = (str(one.id), one.receiver, one.state, str(one.attempts), one.why or one.last_answer or "")
         told.add_row(*(Text(one_line(cell)) for cell in cells))
-    console = _console()
+    shown = console()
     for part in ("", history, "", told):
-        console.print(part)
+        shown.print(part)
 
 
 def _at(moment: Any) -> str:
     return "" if moment is None else rfc3339(instant(moment))
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 400  # a file is as wide as its lines
-    return console

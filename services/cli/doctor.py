@@ -14,7 +14,6 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 from pydantic_settings import BaseSettings
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from services.cli import checks
 from services.cli.checks import Finding
 from services.cli.files import read_text, read_texts
 from services.cli.notify_file import read_notify
+from services.cli.output import console
 from services.cli.running import surroundings
 from services.cli.settings import DatabaseSettings
 from services.cli.topics_file import PATH, read
@@ -167,7 +167,4 @@ def _print_table(findings: list[Finding]) -> None:
         mark, style = ("ok", "green") if each.ok else ("!!", "bold red")
         told = each.found if each.ok else f"{each.found}\n→ {each.advice}"
         table.add_row(Text(mark, style), Text(each.name), Text(told))  # as texts, because they may hold brackets
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 400  # a file is as wide as its lines
-    console.print(table)
+    console().print(table)

@@ -10,11 +10,11 @@ from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from services.cli.key_store import changed, kept
+from services.cli.output import console
 from shared.api_keys import ApiKey, KeyFile, fresh, hash_of
 from shared.callers import SCOPES
 from shared.errors import Refused
@@ -125,7 +125,4 @@ def _print(keys: KeyFile, now: Instant) -> None:
         until = f"until {rfc3339(key.expires)}" if key.expires else "open"
         cells = [key.id, key.tenant, " ".join(key.scopes), rfc3339(key.created), key.ended(now) or until, key.name]
         table.add_row(*(Text(cell) for cell in cells))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 400  # a file is as wide as its lines
-    console.print(table)
+    console().print(table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from services.cli.files import read_lines
+from services.cli.instants import given, present
 from services.cli.notify_file import read_notify
+from services.cli.output import console
 from services.notifier.forecast import Foretold, foretold
 from services.notifier.message import line as told_in_a_line
 from services.notifier.routing import Routes
@@ -23,7 +23,7 @@ from services.notifier.trial import Tried, made_up, tried
 from services.notifier.wording import one_line
 from shared.breach_records import PublishedRecord
 from shared.errors import BadDocument, BadRecord, Problem
-from shared.events import Instant, parse_instant, rfc3339
+from shared.events import Instant, rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +129,11 @@ def show(answer: Answer, now: Instant) -> None:
     for coming in answer.foretold:
         notice = coming.notice
         told.add_row(*map(_cell, (notice.receiver, notice.channel, _when(coming, now), notice.reason)))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 400  # a file is as wide as its lines
-    console.print(Text(told_in_a_line(answer.record), "bold"))
-    console.print(looked)
-    console.print(told if answer.foretold else Text("nobody hears of it", "yellow"))
-    console.print()
+    shown = console()
+    shown.print(Text(told_in_a_line(answer.record), "bold"))
+    shown.print(looked)
+    shown.print(told if answer.foretold else Text("nobody hears of it", "yellow"))
+    shown.print()
 
 
 def _told(each: Foretold) -> dict[str, Any]:
@@ -165,9 +163,4 @@ def _when(each: Foretold, now: Instant) -> str:
 
 
 def _instant(text: str | None) -> Instant:
-    if text is None:
-        return time.time_ns() // 1000
-    try:
-        return parse_instant(text)
-    except ValueError as exc:
-        raise typer.BadParameter(f"--at: {exc}") from exc
+    return present() if text is None else given("--at", text)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
@@ -13,12 +10,12 @@ from uuid import UUID, uuid4
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.running import load_here
-from services.cli.settings import DatabaseSettings
+from services.cli.instants import given, present
+from services.cli.on_database import on_database
+from services.cli.output import console
 from services.cli.user import user
 from services.notifier import message
 from services.notifier.holding.preview import preview as previewed
@@ -27,9 +24,8 @@ from services.notifier.lengths import length_of
 from services.notifier.silence_model import Matched, SilenceModel
 from services.notifier.silence_store import Made, SilenceStore, silence_of
 from services.notifier.wording import one_line
-from shared.db import Database
 from shared.errors import Refused
-from shared.events import DAY, Instant, parse_instant, rfc3339
+from shared.events import DAY, Instant, rfc3339
 from shared.logs import configure
 
 Result = TypeVar("Result")
@@ -83,11 +79,11 @@ def add(  # noqa: PLR0913 # one parameter an option
     Example:
       ./plazo silences add --match customer=acme --match severity=low,medium --for 4h --reason "move"
     """
-    now = _now()
-    begin = now if starts is None else _instant("--from", starts)
+    now = present()
+    begin = now if starts is None else given("--from", starts)
     if (until is None) == (lasts is None):
         raise typer.BadParameter("expected --until or --for")
-    end = _instant("--until", until) if until is not None else begin + _length(lasts or "")
+    end = given("--until", until) if until is not None else begin + _length(lasts or "")
     times = {"from": rfc3339(begin), "until": rfc3339(end)}
     said = {"author": one_line(author or "") or user(), "reason": one_line(reason)}
     wanted = _model(SilenceModel, {**_asked(match, regex, when, tenant), **times, **said})
@@ -111,11 +107,11 @@ def show_all(tenant: Tenant = None) -> None:
     for row in found:
         silence = silence_of(row)
         cells = (
-            *(str(silence.id), silence.state(_now()), rfc3339(silence.starts_at), rfc3339(silence.ends_at)),
+            *(str(silence.id), silence.state(present()), rfc3339(silence.starts_at), rfc3339(silence.ends_at)),
             *(str(row["hidden"]), silence.author, _what(silence), silence.reason),
         )
         table.add_row(*(Text(one_line(cell)) for cell in cells))
-    _console().print(table)
+    console().print(table)
 
 
 def expire(silence: Annotated[UUID, typer.Argument(metavar="SILENCE", help="The id, as `list` shows it.")]) -> None:
@@ -125,7 +121,7 @@ def expire(silence: Annotated[UUID, typer.Argument(metavar="SILENCE", help="The 
     Example:
       ./plazo silences expire 0f0c2d1f-6a11-4c7e-9b63-5d0d7f0a4c7e
     """
-    if not _with(lambda store: store.expire(silence, None, user(), _now())):
+    if not _with(lambda store: store.expire(silence, None, user(), present())):
         raise Refused(f"there is no silence {silence}: `./plazo silences list` shows them")
     typer.echo(f"{silence} is over.")
 
@@ -138,7 +134,7 @@ def preview(match: Match = None, regex: Regex = None, when: When = None, tenant:
       ./plazo silences preview --match customer=acme
     """
     wanted = _model(Matched, _asked(match, regex, when, tenant))
-    now = _now()
+    now = present()
     asked = Silence(uuid4(), tenant, wanted.conditions, now, now + DAY, user(), "preview")
 
     async def look(store: SilenceStore) -> Any:
@@ -152,14 +148,7 @@ def preview(match: Match = None, regex: Regex = None, when: When = None, tenant:
 
 
 def _with(work: Callable[[SilenceStore], Awaitable[Result]]) -> Result:
-    async def worked() -> Result:
-        database = Database(load_here(DatabaseSettings, os.environ).database_url.get_secret_value(), size=1)
-        try:
-            return await work(SilenceStore(database))
-        finally:
-            await database.close()
-
-    return asyncio.run(worked())
+    return on_database(lambda database: work(SilenceStore(database)))
 
 
 def _asked(match: list[str] | None, regex: list[str] | None, when: str | None, tenant: str | None) -> dict[str, Any]:
@@ -194,26 +183,8 @@ def _what(silence: Silence) -> str:
     return str(silence.asked) if silence.tenant is None else f"tenant {silence.tenant}: {silence.asked}"
 
 
-def _now() -> Instant:
-    return time.time_ns() // 1000
-
-
-def _instant(option: str, text: str) -> Instant:
-    try:
-        return parse_instant(text)
-    except ValueError as exc:
-        raise typer.BadParameter(f"{option}: {exc}") from exc
-
-
 def _length(text: str) -> Instant:
     try:
         return length_of(text)
     except ValueError as exc:
         raise typer.BadParameter(f"--for: {exc}") from exc
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 400  # a file is as wide as its lines
-    return console
