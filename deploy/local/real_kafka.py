@@ -27,6 +27,9 @@ _PARTITIONS: Final = 4  # of a topic that `make kafka` is asked for
 _CLUSTER_ID: Final = "cGxhem8tbG9jYWwtbm9kZQ"
 """Any 16 bytes in base 64; the data of a folder is bound to it."""
 
+_JVM: Final = ("-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
+"""As Kafka's own start script has them, but for a smaller heap."""
+
 _SETTINGS: Final = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -94,7 +97,7 @@ class RealKafka:
         self._check_port()
         settings = self._configure()
         self._format([program, "-cp", jars], settings)
-        argv = [program, "-Xmx512m", "-cp", jars, *self._logging(), "kafka.Kafka", str(settings)]
+        argv = [program, *_JVM, "-cp", jars, *self._logging(), "kafka.Kafka", str(settings)]
         self._broker = Tethered(Command(argv, self.log))
         try:
             self._wait_until_it_answers(self._broker)

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.files import decode_line, read_events, read_lines, read_texts
+from services.cli.instants import given
 from services.cli.statuses import StatusesOption, status_table
 from services.ingest.statuses import StatusTable
 from services.timer.backtest import Arrival, Row, published, published_of, run
@@ -71,7 +72,7 @@ def backtest(  # noqa: PLR0913, PLR0917 # one argument for each option of the co
       ./plazo backtest --policies deploy/local/policies.yaml --events docs/examples/events.jsonl \\
       --until 2026-01-08T00:00:00Z --format table
     """
-    end = _instant(until)
+    end = given("--until", until)
     rulebook = Rulebook(((0, load(read_texts(policies))),))
     table = status_table(statuses)
     with _without_collecting():
@@ -98,13 +99,6 @@ def _without_collecting() -> Iterator[None]:
 def _published(events: list[Event], rulebook: Rulebook, until: Instant) -> list[Output]:
     events.sort(key=attrgetter("order"))
     return published((event for event in events if event.time <= until), rulebook, until)
-
-
-def _instant(text: str) -> Instant:
-    try:
-        return parse_instant(text)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--until") from exc
 
 
 def _arrivals(path: Path, field: str, until: Instant, table: StatusTable) -> list[Arrival]:

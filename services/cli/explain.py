@@ -17,6 +17,7 @@ from rich.console import Console
 
 from services.cli.explained import explained
 from services.cli.files import read_events, read_texts
+from services.cli.instants import given
 from services.cli.running import load_here
 from services.cli.settings import DatabaseSettings
 from services.cli.statuses import StatusesOption, status_table
@@ -29,7 +30,7 @@ from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.db import Database
 from shared.errors import BadDocument, Problem, Refused
-from shared.events import Event, Instant, Kind, instant, parse_instant
+from shared.events import Event, Instant, Kind, instant
 from shared.logs import configure
 
 Format = Literal["text", "json"]
@@ -76,7 +77,7 @@ def explain_item(  # noqa: PLR0913, PLR0917 # one argument for each option of th
     """
     if (events is None) != (policies is None):
         raise typer.BadParameter("--events and --policies belong together")
-    instant_asked = None if at is None else _instant(at)
+    instant_asked = None if at is None else given("--at", at)
     if events is not None and policies is not None:
         found = _from_files(item, events, policies, at=instant_asked, table=status_table(statuses))
     else:
@@ -90,13 +91,6 @@ def _only(found: Explanation, clock: str) -> Explanation:
         names = ", ".join(name_of(each.clock) for each in found.clocks)
         raise typer.BadParameter(f"expected one of {names or 'no clock at all'}", param_hint="--clock")
     return replace(found, clocks=chosen)
-
-
-def _instant(text: str) -> Instant:
-    try:
-        return parse_instant(text)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--at") from exc
 
 
 def _from_files(item: str, events: Path, policies: Path, *, at: Instant | None, table: StatusTable) -> Explanation:

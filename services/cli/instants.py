@@ -23,4 +23,4 @@ def given(name: str, text: str) -> Instant:
     try:
         return parse_instant(text)
     except ValueError as exc:
-        raise typer.BadParameter(f"{name}: {exc}") from exc
+        raise typer.BadParameter(str(exc), param_hint=name) from exc

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 
-from services.cli.running import surroundings
-from services.cli.settings import InstallationSettings
+from services.cli.on_database import on_database
 from services.notifier.endpoint_store import EndpointStore
-from shared.configuration import load
-from shared.db import Database
 from shared.errors import Refused
 from shared.events import rfc3339
 from shared.logs import configure
@@ -44,7 +39,7 @@ def _receivers() -> None:
 def show() -> None:
     """Show the receivers that are disabled, why, and how much waits for each.
 
-    Ends with status 1 while there are any. It needs KAFKA_BOOTSTRAP and DATABASE_URL.
+    Ends with status 1 while there are any. It needs DATABASE_URL.
 
     \b
     Example:
@@ -81,13 +76,4 @@ async def _listed(store: EndpointStore) -> int:
 
 def _with_store(work: Callable[[EndpointStore], Awaitable[Result]]) -> Result:
     configure("critical", "console", sys.stderr)  # what went wrong is told in one sentence
-    settings = load(InstallationSettings, surroundings(os.environ))
-
-    async def working() -> Result:
-        database = Database(settings.database_url.get_secret_value(), size=1)
-        try:
-            return await work(EndpointStore(database))
-        finally:
-            await database.close()
-
-    return asyncio.run(working())
+    return on_database(lambda database: work(EndpointStore(database)))

@@ -56,9 +56,6 @@ class Offsets:
         named = list(topics)
         if not named:
             return {}
-        named = list(topics)
-        if not named:
-            return {}
         async with limited(f"read the topics of Kafka at {self._connection.bootstrap}"):
             consumer = await self._consumer(None)
             found = await self._counted(consumer._client, named)

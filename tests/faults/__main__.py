@@ -10,8 +10,10 @@ The exit status is 0 only if all of them hold.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,9 @@ def main() -> int:
     status = pytest.main(arguments, plugins=[report])
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         print(f"no row is {only!r}")
+    # What a test that failed left open is told of by the interpreter, and would come behind the last line.
+    warnings.simplefilter("ignore", ResourceWarning)
+    gc.collect()
     print(report.summary())
     return 0 if status == pytest.ExitCode.OK and report.passed and not report.failed else 1
 

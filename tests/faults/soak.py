@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from shared.errors import Unavailable
 from shared.events import SECOND, parse_instant
 from shared.failpoints import STATUS
 from tests.faults.keeper import GAVE_UP, Kept
@@ -35,6 +36,7 @@ ITEMS_A_S: Final = (
 )
 SLOW_S: Final = 0.05  # what each piece of up to 64 KiB takes longer on a slow network
 CALM_S: Final = 300.0
+STARTS: Final = 3  # of a server after a kill
 
 
 @dataclass
@@ -115,8 +117,20 @@ class Soak:
         async with self._servers[strike.whom]:  # one at a time
             await asyncio.to_thread(server.kill)
             await asyncio.sleep(strike.lasts_s)
-            await asyncio.to_thread(server.start)
+            await self._started(server)
         return True
+
+    async def _started(self, server: Server) -> None:
+        """Start a server, and start it again where it does not come up: one that was killed may end at once."""
+        for left in reversed(range(STARTS)):
+            try:
+                await asyncio.to_thread(server.start)
+            except Unavailable:
+                self.counts["starts of a server in vain"] += 1
+                if not left:
+                    raise
+            else:
+                return
 
     async def _strike_network(self, strike: Strike) -> bool:
         wire = self.wires[strike.whom, strike.server]

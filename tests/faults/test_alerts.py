@@ -100,11 +100,16 @@ async def test_a_slow_receiver_delays_no_other(here: Site) -> None:
 @row(23, "a receiver that answers 503, closes, and is tried again after a restart")
 async def test_what_failed_is_tried_again_also_by_the_next_process(here: Site) -> None:
     desk = Desk(here)
+    # A quarter of the alerts only: an endpoint that fails again and again would be left alone.
+    failing = {"0": 503, "4": 503, "8": 0, "c": 0}
 
     def first_fails(posted: Posted) -> Answer:
-        if desk.tries["hook"][posted.headers["webhook-id"]] > 1:
-            return Answer()
-        return Answer(status=503 if posted.headers["webhook-id"] < "8" else 0)
+        name = posted.headers["webhook-id"]
+        status = failing.get(name[-1]) if desk.tries["hook"][name] == 1 else None
+        return Answer() if status is None else Answer(status=status)
+
+    def each_is_through() -> bool:
+        return all(tries >= (2 if name[-1] in failing else 1) for name, tries in desk.tries["hook"].items())
 
     desk.answers["hook"] = first_fails
     async with here.process("ingest"), here.process("timer"), here.process("notifier") as notifier:
@@ -114,8 +119,8 @@ async def test_what_failed_is_tried_again_also_by_the_next_process(here: Site) -
         notifier.kill()
         notifier.start()
         async with asyncio.timeout(90.0), here.receiver.changed:
-            await here.receiver.changed.wait_for(lambda: set(desk.tries["hook"].values()) == {2})
-    assert set(desk.tries["hook"].values()) == {2}
+            await here.receiver.changed.wait_for(each_is_through)
+    assert any(tries > 1 for tries in desk.tries["hook"].values())
     await here.agree(alerts_again=True)
 
 
