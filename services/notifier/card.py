@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from services.notifier.delivery import AlertStanding, Delivery, alert_id, placed
+from services.notifier.wording import one_line
 from services.notifier.writing import Writer
 from shared.breach_records import BreachRecord, PublishedRecord, PublishedType
 from shared.events import Severity
@@ -21,6 +22,8 @@ _STANDING: Final[dict[PublishedType, AlertStanding]] = {
 _WAITING: Final = frozenset({"warning", "open"})
 _OVER: Final = frozenset({"ended", "retracted"})
 
+BUTTON_CHARACTERS: Final = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -32,6 +35,7 @@ class Card:
     severity: Severity
     standing: AlertStanding
     url: str | None  # where whoever reads it acknowledges it; None where there is nothing to acknowledge
+    button: str  # what stands on the link
 
     @property
     def is_over(self) -> bool:
@@ -57,8 +61,9 @@ def card(delivery: Delivery, writer: Writer) -> Card:
         url = view.url
     # The words have no link: the channel has a place for it.
     told = delivery if view is None else replace(delivery, alert=replace(view, url=None))
+    button = "" if url is None else one_line(writer.button(told))[:BUTTON_CHARACTERS]
     first, *others = writer.chat(told).splitlines() or [""]
-    return Card(key_of(delivery), first, tuple(others), delivery.record.data.severity, standing, url)
+    return Card(key_of(delivery), first, tuple(others), delivery.record.data.severity, standing, url, button)
 
 
 def standing_of(delivery: Delivery) -> AlertStanding:

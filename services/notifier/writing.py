@@ -31,6 +31,9 @@ class Writer(Protocol):
     def chat(self, delivery: Delivery) -> str:
         """It in a few lines of plain text, for a chat: what a channel gives a meaning it escapes itself."""
 
+    def button(self, delivery: Delivery) -> str:
+        """What the button of a chat says that opens the alert's link, in one line."""
+
 
 class BuiltInWriter:
     """Writes the built-in form, in English and UTC, which needs no template."""
@@ -50,6 +53,10 @@ class BuiltInWriter:
         by = delivery.alert.acknowledged_by if delivery.alert is not None else None
         line = self.line(delivery)
         return f"{line}\nAcknowledged by {one_line(by)}" if by else line
+
+    def button(self, _delivery: Delivery) -> str:
+        """What the button of a chat says."""
+        return "Acknowledge"
 
 
 BUILT_IN: Final = BuiltInWriter()

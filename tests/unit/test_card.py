@@ -91,6 +91,17 @@ def test_the_link_stands_in_its_own_place_and_not_in_the_words() -> None:
     assert card(replace(told, count=2), Telling()).url is None  # a digest is about many
 
 
+def test_the_button_says_what_the_writer_says_in_one_short_line() -> None:
+    class Telling(BuiltInWriter):
+        def button(self, _delivery: Delivery) -> str:
+            return "Hacerse\ncargo" + "!" * 50
+
+    told = replace(delivery(), alert=AlertView(ALERT, "open", None, LINK))
+    assert card(told, BUILT_IN).button == "Acknowledge"
+    assert card(told, Telling()).button == "Hacerse cargo" + "!" * 27
+    assert not card(replace(told, count=2), Telling()).button
+
+
 def test_who_acknowledged_is_said() -> None:
     told = replace(delivery(), alert=AlertView(ALERT, "acknowledged", "ana"))
     assert card(told, BUILT_IN).lines[-1] == "Acknowledged by ana"

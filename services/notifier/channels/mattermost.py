@@ -60,7 +60,7 @@ def message(shown: Card, channel: str | None = None) -> dict[str, Any]:
 
 
 def _link(shown: Card) -> str:
-    return "" if shown.url is None else f"\n\n[Acknowledge]({shown.url})"
+    return "" if shown.url is None else f"\n\n[{''.join(map(_escape, shown.button))}]({shown.url})"
 
 
 def _escape(character: str) -> str:

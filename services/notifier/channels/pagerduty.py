@@ -85,5 +85,5 @@ def event(delivery: Delivery, shown: Card) -> dict[str, Any]:
         "custom_details": {"text": fitted(shown.text, DETAIL), "reason": fitted(delivery.reason, DETAIL)},
     }
     if shown.url is not None:
-        found["links"] = [{"href": shown.url, "text": "Acknowledge"}]
+        found["links"] = [{"href": shown.url, "text": shown.button}]
     return found

@@ -143,7 +143,7 @@ def _buttons(shown: Card) -> list[dict[str, Any]]:
     button = {
         "type": "button",
         "action_id": "acknowledge",
-        "text": {"type": "plain_text", "text": "Acknowledge"},
+        "text": {"type": "plain_text", "text": shown.button},
         "url": shown.url,
     }
     return [{"type": "actions", "elements": [button]}]

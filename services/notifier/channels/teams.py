@@ -62,7 +62,7 @@ def message(shown: Card) -> dict[str, Any]:
         "body": [title, *(_run(line, spacing="small") for line in lines if line)],
     }
     if shown.url is not None:
-        content["actions"] = [{"type": "Action.OpenUrl", "title": "Acknowledge", "url": shown.url}]
+        content["actions"] = [{"type": "Action.OpenUrl", "title": shown.button, "url": shown.url}]
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": content}
     return {"type": "message", "attachments": [attachment]}
 

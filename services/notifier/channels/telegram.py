@@ -102,7 +102,7 @@ def message(shown: Card) -> dict[str, Any]:
     """The text in Telegram's HTML."""
     title = fitted(shown.title, TITLE, escape, size=utf16)
     lines = fitted("\n".join(shown.lines), TEXT - len(title), escape, size=utf16)
-    link = "" if shown.url is None else f'<a href="{escape(shown.url)}">Acknowledge</a>'
+    link = "" if shown.url is None else f'<a href="{escape(shown.url)}">{escape(shown.button)}</a>'
     parts = [f"{MARKS[shown.standing]} <b>{title}</b>", lines, link]
     return {
         "text": "\n".join(part for part in parts if part),

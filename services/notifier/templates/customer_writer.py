@@ -58,6 +58,10 @@ class CustomerWriter:
         """It in a few lines."""
         return self.letter(delivery).text
 
+    def button(self, _delivery: Delivery) -> str:
+        """Nothing: an alert is not for a customer to acknowledge."""
+        return ""
+
     def _shown(self, delivery: Delivery) -> Delivery:
         record = delivery.record
         public = for_the_customer(record, self._settings.shown) if isinstance(record, BreachRecord) else record

@@ -26,7 +26,7 @@ from services.notifier.templates.bounded import BoundedEnvironment, Filter
 from services.notifier.templates.view import KINDS, TemplateKind
 from shared.errors import BadDocument, Problem
 
-Part = Literal["subject", "line", "text", "html", "chat"]
+Part = Literal["subject", "line", "text", "html", "chat", "button"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 BUILT_IN: Final = "built-in/"
 SUFFIX: Final = ".j2"

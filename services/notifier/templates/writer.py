@@ -49,6 +49,13 @@ class TemplateWriter:
         except BadDocument as exc:
             return f"{BUILT_IN.chat(delivery)}\n{_named(exc)}"
 
+    def button(self, delivery: Delivery) -> str:
+        """What the button of a chat says."""
+        try:
+            return one_line(*self._rendered(delivery, ("button",)))
+        except BadDocument:  # which was told to those who hear of it
+            return BUILT_IN.button(delivery)
+
     def _rendered(self, delivery: Delivery, parts: Iterable[Part]) -> list[str]:
         kind = kind_of(delivery)
         given: dict[str, Any] = view(delivery, kind, self._reader)
