@@ -23,9 +23,9 @@ from services.cli.settings import DatabaseSettings
 from services.cli.statuses import StatusesOption, status_table
 from services.cli.story import name_of
 from services.ingest.statuses import StatusTable
-from services.timer.explainer import Explainer
-from services.timer.explanation import Explanation, explain
-from services.timer.explanation_view import explanation_view
+from services.timer.explaining.explainer import Explainer
+from services.timer.explaining.explanation import Explanation, explain
+from services.timer.explaining.explanation_view import explanation_view
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.db import Database

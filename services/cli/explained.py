@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.story import Chapter, chapters, event_name, name_of, outcome
-from services.timer import wording
-from services.timer.accounting import STANDING, Counted, total
 from services.timer.clock import Clock
-from services.timer.explanation import ClockStory, Decision, Explanation
-from services.timer.policy_choice import Verdict, printable, shown
+from services.timer.explaining import wording
+from services.timer.explaining.accounting import STANDING, Counted, total
+from services.timer.explaining.explanation import ClockStory, Decision, Explanation
+from services.timer.explaining.policy_choice import Verdict, printable, shown
+from services.timer.explaining.wording import stamp
 from services.timer.policy_values import written
-from services.timer.wording import stamp
 
 SPANS: Final = 24  # of a clock
 DAYS: Final = 6  # spans between two pauses; a year of daily closings is 700

@@ -17,13 +17,13 @@ from services.cli.unescalated import unescalated
 from services.notifier import routes_file
 from services.notifier.templates import template_lint
 from services.notifier.templates.folder import shelf
-from services.timer.event_lint import coverage
-from services.timer.example import Example, Examples
-from services.timer.finding import Finding
-from services.timer.places import Places
+from services.timer.lint.event_lint import coverage
+from services.timer.lint.example import Example, Examples
+from services.timer.lint.finding import Finding
+from services.timer.lint.places import Places
+from services.timer.lint.policy_lint import findings
+from services.timer.lint.recording import Recording, recording
 from services.timer.policy_file import load
-from services.timer.policy_lint import findings
-from services.timer.recording import Recording, recording
 from shared.errors import Problem
 from shared.events import instant, rfc3339
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from services.timer.clock import Clock
-from services.timer.explanation import Explanation, Happening
-from services.timer.milestones import Milestone, Promise
-from services.timer.policy_choice import printable, shown
+from services.timer.explaining.explanation import Explanation, Happening
+from services.timer.explaining.milestones import Milestone, Promise
+from services.timer.explaining.policy_choice import printable, shown
+from services.timer.explaining.wording import stamp
 from services.timer.policy_values import written
-from services.timer.wording import stamp
 from shared.events import Event, Instant
 
 _PLAIN: Final = {

@@ -9,8 +9,8 @@ import msgspec
 
 from services.notifier.routing import Routes, escalation_of, takers
 from services.notifier.sample import BREACH
-from services.timer.example import Example, Examples
-from services.timer.finding import Finding
+from services.timer.lint.example import Example, Examples
+from services.timer.lint.finding import Finding
 from services.timer.policy import Policy
 from services.timer.policy_set import PolicySet
 from shared.breach_records import BreachRecord

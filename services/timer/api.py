@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from services.timer.explanation_api import explanation_router
+from services.timer.explaining.explanation_api import explanation_router
 from services.timer.query_store import Page, QueryStore, StoredItem
 from services.timer.view import STATE_BITS, ClockState, ClockView, ItemView, clocks_of, item_view
 from shared.db import Database

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from services.__main__ import command_line
 from services.cli.explained import explained
 from services.cli.story import chapters
-from services.timer.explanation import explain
+from services.timer.explaining.explanation import explain
 from services.timer.rulebook import Rulebook
 from shared.errors import BadDocument
 from shared.events import Recount

@@ -401,5 +401,6 @@ def test_the_map_of_the_timer_leads_to_every_module() -> None:
     mapped = page.partition("<!-- map: services/timer -->")[2].partition("<!-- end -->")[0]
     rows = [row for row in mapped.splitlines() if row.startswith("| **")]
     named = {name.removesuffix(".py") for row in rows for name in re.findall(r"`([a-z_.]+)`", row.split("|")[2])}
-    there = {path.name.removesuffix(".py") for path in (ROOT / "services" / "timer").iterdir() if path.is_file()}
+    files = [path for path in (ROOT / "services" / "timer").rglob("*") if path.suffix in (".py", ".yaml")]
+    there = {path.name.removesuffix(".py") for path in files}
     assert {name for name in named if not name.startswith("sla.")} == there - {"__init__"}

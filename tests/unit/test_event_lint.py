@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from services.timer.event_lint import coverage
-from services.timer.finding import Finding
-from services.timer.recording import recording
+from services.timer.lint.event_lint import coverage
+from services.timer.lint.finding import Finding
+from services.timer.lint.recording import recording
 from shared.events import Event, Kind
 from tests.histories import event, policies
 

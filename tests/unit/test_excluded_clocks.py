@@ -16,7 +16,7 @@ from services.timer import backtest, fold, ledger
 from services.timer.business_hours import BusinessHours
 from services.timer.clock import Clock, counted
 from services.timer.exclusion import Exclusion, Exclusions
-from services.timer.explanation import explain
+from services.timer.explaining.explanation import explain
 from services.timer.item import ItemState
 from services.timer.ledger import Firing
 from services.timer.policy_set import PolicySet

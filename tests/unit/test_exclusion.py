@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from services.timer.business_hours import BusinessHours
-from services.timer.event_lint import coverage
 from services.timer.exclusion import NO_EXCLUSIONS, Exclusion, Exclusions
 from services.timer.expression import checked
+from services.timer.lint.event_lint import coverage
+from services.timer.lint.policy_lint import findings
+from services.timer.lint.recording import recording
 from services.timer.net_hours import NetHours
 from services.timer.opening_times import HoursSpec, Window
 from services.timer.policy_file import load
-from services.timer.policy_lint import findings
-from services.timer.recording import recording
 from services.timer.rulebook import Rulebook
 from shared.errors import BadDocument
 from tests.histories import CALENDARS, MONDAY, at, event, policies

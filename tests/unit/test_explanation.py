@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.timer import backtest
-from services.timer.accounting import STANDING, total
 from services.timer.clock import STRETCHES_KEPT, reach
-from services.timer.explanation import ClockStory, Explanation, explain
+from services.timer.explaining.accounting import STANDING, total
+from services.timer.explaining.explanation import ClockStory, Explanation, explain
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from shared.events import SECOND, Event

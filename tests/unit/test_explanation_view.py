@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.timer.explanation import Explanation, explain
-from services.timer.explanation_view import explanation_view, page
+from services.timer.explaining.explanation import Explanation, explain
+from services.timer.explaining.explanation_view import explanation_view, page
 from services.timer.rulebook import Rulebook
 from shared.events import Event, parse_instant
 from tests.histories import at, history, rulebook

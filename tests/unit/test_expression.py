@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.timer.event_lint import coverage
+from services.timer.explaining.policy_choice import Question, verdicts
 from services.timer.expression import Expression, checked
-from services.timer.policy_choice import Question, verdicts
+from services.timer.lint.event_lint import coverage
+from services.timer.lint.policy_lint import findings
+from services.timer.lint.recording import recording
 from services.timer.policy_file import load
-from services.timer.policy_lint import findings
-from services.timer.recording import recording
 from shared.errors import BadDocument
 from shared.expression import FUNCTIONS, LENGTH
 from shared.expression_text import attributes_read, bound

@@ -9,13 +9,13 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.timer.event_lint import coverage
-from services.timer.finding import Finding
-from services.timer.places import Places
+from services.timer.lint.event_lint import coverage
+from services.timer.lint.finding import Finding
+from services.timer.lint.places import Places
+from services.timer.lint.policy_lint import findings
+from services.timer.lint.recording import recording
 from services.timer.policy_file import load
-from services.timer.policy_lint import findings
 from services.timer.policy_set import PolicySet
-from services.timer.recording import recording
 from shared.events import DAY, Event, parse_instant
 from tests.strategies_events import histories
 

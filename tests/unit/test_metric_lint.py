@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from services.timer.lint.policy_lint import findings
 from services.timer.policy_file import load
-from services.timer.policy_lint import findings
 from shared.events import parse_instant
 
 NOW = parse_instant("2026-06-01T00:00:00Z")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.timer.policy_choice import Question, shown, verdicts
+from services.timer.explaining.policy_choice import Question, shown, verdicts
 from tests.histories import at, policies
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from services.timer.example import Example
-from services.timer.places import Places
+from services.timer.lint.example import Example
+from services.timer.lint.places import Places
+from services.timer.lint.policy_lint import findings
 from services.timer.policy_file import load
-from services.timer.policy_lint import findings
 from services.timer.policy_values import written
 from shared.events import SECOND, parse_instant
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.timer.conditions import entry
+from services.timer.lint.policy_lint import findings
 from services.timer.policy import CalendarChoice
 from services.timer.policy_file import load
-from services.timer.policy_lint import findings
 from shared.errors import BadDocument
 from tests.histories import CALENDARS, MONDAY, clocks, history, policies, rulebook
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.cli.unescalated import unescalated
 from services.notifier import routes_file
-from services.timer.example import Examples
+from services.timer.lint.example import Examples
 from services.timer.policy_file import load
 from tests.factories import DUE
 from tests.histories import CALENDARS

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.timer.event_lint import coverage
+from services.timer.explaining.policy_choice import Question, verdicts
+from services.timer.lint.event_lint import coverage
+from services.timer.lint.policy_lint import findings
+from services.timer.lint.recording import recording
 from services.timer.policy import ALWAYS, Validity
-from services.timer.policy_choice import Question, verdicts
 from services.timer.policy_file import load
-from services.timer.policy_lint import findings
-from services.timer.recording import recording
 from shared.errors import BadDocument
 from shared.events import parse_instant
 from tests.histories import CALENDARS, MONDAY, at, clocks, event, history, policies, rulebook

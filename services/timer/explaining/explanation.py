@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from services.timer import clock as clocks
 from services.timer import fold
-from services.timer.accounting import Account, Counted, Known, counted
 from services.timer.business_hours import BusinessHours
 from services.timer.clock import STRETCHES_KEPT, Clock, Cycle, present
-from services.timer.derivation import Derivation, derive
+from services.timer.explaining.accounting import Account, Counted, Known, counted
+from services.timer.explaining.derivation import Derivation, derive
+from services.timer.explaining.milestones import Milestone, milestones, terms_differ
+from services.timer.explaining.policy_choice import Question, Verdict, verdicts
 from services.timer.item import ItemState
-from services.timer.milestones import Milestone, milestones, terms_differ
 from services.timer.net_hours import Hours, NetHours
-from services.timer.policy_choice import Question, Verdict, verdicts
 from services.timer.policy_set import PolicySet
 from services.timer.recount import Past, replay
 from services.timer.rulebook import Rulebook

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
-from services.timer.accounting import SpanState
-from services.timer.milestones import What
-from services.timer.policy_choice import Outcome
+from services.timer.explaining.accounting import SpanState
+from services.timer.explaining.milestones import What
+from services.timer.explaining.policy_choice import Outcome
 from services.timer.view import ClockState
 
 Seconds = int | float

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from services.timer import wording
-from services.timer.accounting import Counted
 from services.timer.announcement import clock_id
 from services.timer.clock import Clock
-from services.timer.derivation import Derivation
-from services.timer.explanation import ClockStory, Decision, Explanation, Happening, Unmeasured
-from services.timer.explanation_model import (
+from services.timer.explaining import wording
+from services.timer.explaining.accounting import Counted
+from services.timer.explaining.derivation import Derivation
+from services.timer.explaining.explanation import ClockStory, Decision, Explanation, Happening, Unmeasured
+from services.timer.explaining.explanation_model import (
     VALUES,
     VERDICTS,
     ChangeView,
@@ -35,8 +35,8 @@ from services.timer.explanation_model import (
     VerdictView,
     WarningView,
 )
-from services.timer.milestones import Milestone, Promise
-from services.timer.policy_choice import Condition, Verdict
+from services.timer.explaining.milestones import Milestone, Promise
+from services.timer.explaining.policy_choice import Condition, Verdict
 from shared.events import Event, Instant, rfc3339, rfc3339_or_none, seconds
 
 _BEGINNING: Final[Instant] = -(2**63)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from services.timer import fold
 from services.timer.clock import Clock
 from services.timer.conditions import texts
-from services.timer.example import Example
 from services.timer.item import Stage
+from services.timer.lint.example import Example
 from services.timer.policy import Validity
 from services.timer.policy_set import PolicySet
 from services.timer.rulebook import Rulebook

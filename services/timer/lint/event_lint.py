@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from services.timer.conditions import Conditions, matches
-from services.timer.example import Example
-from services.timer.finding import Finding
-from services.timer.metric_lint import endless, starts_in, stops_in
+from services.timer.explaining.policy_choice import conditions
+from services.timer.lint.example import Example
+from services.timer.lint.finding import Finding
+from services.timer.lint.metric_lint import endless, starts_in, stops_in
+from services.timer.lint.recording import Item, Moment, Recording
+from services.timer.lint.spelling_lint import misspelled
 from services.timer.policy import Policy
-from services.timer.policy_choice import conditions
 from services.timer.policy_set import PolicySet
-from services.timer.recording import Item, Moment, Recording
-from services.timer.spelling_lint import misspelled
 
 _EXAMPLES: Final = 3  # of the items that nothing covers
 _STUCK: Final = 3  # fewer items that stay in a pause are no pattern

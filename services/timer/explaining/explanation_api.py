@@ -7,10 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from services.timer.explainer import Explainer, Forgotten
-from services.timer.explanation import Explanation
-from services.timer.explanation_model import ExplanationView
-from services.timer.explanation_view import explanation_view, page
+from services.timer.explaining.explainer import Explainer, Forgotten
+from services.timer.explaining.explanation import Explanation
+from services.timer.explaining.explanation_model import ExplanationView
+from services.timer.explaining.explanation_view import explanation_view, page
 from shared.db import Database
 from shared.events import Instant, Kind
 from shared.guard import Asking

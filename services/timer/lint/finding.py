@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from services.timer.example import Example
+from services.timer.lint.example import Example
 from shared.documents import Path, dotted
 
 Section = Literal["policies", "calendars", "metrics", "exclusions"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.timer.finding import Finding
+from services.timer.lint.finding import Finding
 from shared.documents import Document, Path, read_all
 from shared.errors import BadDocument, Problem
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.timer.conditions import LIST, Conditions
+from services.timer.explaining.policy_choice import printable, shown
 from services.timer.metric import KINDS
 from services.timer.policy import Policy, Validity
-from services.timer.policy_choice import printable, shown
 from shared.events import SECOND, Instant, rfc3339
 
 _SHOWN: Final = 8  # attributes that a line shows; a recorded item can have hundreds

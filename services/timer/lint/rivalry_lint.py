@@ -8,8 +8,8 @@ from math import prod
 from typing import Final
 
 from services.timer.conditions import Conditions, apart, implied
-from services.timer.example import Example, Examples
-from services.timer.finding import Finding
+from services.timer.lint.example import Example, Examples
+from services.timer.lint.finding import Finding
 from services.timer.metric import KINDS
 from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from services.timer.business_hours import BusinessHours
 from services.timer.clock import Gap
 from services.timer.conditions import Conditions
-from services.timer.policy_choice import conditions
+from services.timer.explaining.policy_choice import conditions
 from services.timer.stretches import Stretch
 from shared.events import Instant, Span
 

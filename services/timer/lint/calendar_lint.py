@@ -8,8 +8,8 @@ from itertools import product
 from services.timer.business_hours import BusinessHours, NoOpenTime
 from services.timer.calendar_file import DAYS
 from services.timer.conditions import By, Conditions, together
-from services.timer.example import Example, Examples, instant_in
-from services.timer.finding import Finding
+from services.timer.lint.example import Example, Examples, instant_in
+from services.timer.lint.finding import Finding
 from services.timer.opening_times import HoursSpec
 from services.timer.policy import Policy
 from services.timer.policy_set import PolicySet

@@ -6,16 +6,16 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from services.timer.calendar_lint import choosing, unmeant, unreached
 from services.timer.conditions import LIST, By, Conditions, apart, implied, matches
-from services.timer.example import Example, Examples
-from services.timer.exclusion_lint import uncovered
-from services.timer.finding import Finding
-from services.timer.metric_lint import unmeasured, wrong_targets
+from services.timer.lint.calendar_lint import choosing, unmeant, unreached
+from services.timer.lint.example import Example, Examples
+from services.timer.lint.exclusion_lint import uncovered
+from services.timer.lint.finding import Finding
+from services.timer.lint.metric_lint import unmeasured, wrong_targets
+from services.timer.lint.rivalry_lint import rivalries
 from services.timer.policy import Policy, WarnAt
 from services.timer.policy_set import PolicySet
 from services.timer.policy_values import written
-from services.timer.rivalry_lint import rivalries
 from shared.documents import Path
 from shared.events import Instant, Span, rfc3339
 

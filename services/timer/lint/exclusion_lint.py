@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from services.timer.conditions import apart
-from services.timer.example import Example, Examples
 from services.timer.exclusion import Exclusion
-from services.timer.finding import Finding
+from services.timer.lint.example import Example, Examples
+from services.timer.lint.finding import Finding
 from services.timer.policy_set import PolicySet
 
 

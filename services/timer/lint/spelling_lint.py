@@ -7,12 +7,12 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from services.timer.conditions import By, Conditions, texts
-from services.timer.example import Example
 from services.timer.expression import Expression
-from services.timer.finding import Finding, Section
+from services.timer.lint.example import Example
+from services.timer.lint.finding import Finding, Section
+from services.timer.lint.recording import Recording
 from services.timer.policy import LEVELS, Policy
 from services.timer.policy_set import PolicySet
-from services.timer.recording import Recording
 from shared.documents import Path
 
 _ALIKE: Final = 0.75  # of difflib: `custmer` and `customer` are, `acme` and `acme-labs` are not

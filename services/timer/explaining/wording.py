@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.timer.derivation import Derivation
+from services.timer.explaining.derivation import Derivation
 from services.timer.metric import AnyTrigger, Metric
 from services.timer.policy_values import written
 from shared.events import Instant, moment

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.timer.example import Example, Examples, covers
-from services.timer.finding import Finding
+from services.timer.lint.example import Example, Examples, covers
+from services.timer.lint.finding import Finding
 from services.timer.metric import AnyTrigger, Metric
 from services.timer.metric_file import built_in
 from services.timer.policy import Policy

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from services.timer.explanation import Explanation, explain
+from services.timer.explaining.explanation import Explanation, explain
 from services.timer.heartbeat import rulebook_of
 from services.timer.lease_store import LeaseStore
 from services.timer.policy_versions import PolicyVersions
