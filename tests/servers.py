@@ -184,8 +184,9 @@ class Databases:
         assert not left, f"connections to {database} are left open, their last statements: {left}"
 
     def _open(self, database: str) -> list[str]:
-        # A closed connection's server process needs a moment to end.
-        statement = f"SELECT application_name, query FROM pg_stat_activity WHERE datname = '{database}'"
+        # A closed connection's process needs a moment to end; PostgreSQL's own workers come and go by themselves.
+        of_clients = f"datname = '{database}' AND backend_type = 'client backend'"
+        statement = f"SELECT application_name, query FROM pg_stat_activity WHERE {of_clients}"
         deadline = time.monotonic() + 2.0
         while (found := self._postgres.sql(statement)) and time.monotonic() < deadline:
             time.sleep(0.02)
