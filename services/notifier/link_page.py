@@ -43,8 +43,10 @@ _PAGE: Final = Environment(autoescape=True, undefined=StrictUndefined).from_stri
     """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }} · Plazo</title>
-<style>body{font:16px/1.5 sans-serif;max-width:36em;margin:3em auto;padding:0 1em}td{padding-right:1em}
-input,button{font:inherit;padding:.4em;margin:.2em 0}label{display:block}</style></head>
+<style>:root{color-scheme:light dark}body{font:16px/1.5 sans-serif;max-width:36em;margin:2em auto;padding:0 1em}
+h1{font-size:1.4em}td{padding:0 1em .2em 0;vertical-align:top;overflow-wrap:anywhere}td+td{min-width:9em}
+label{display:block}input,button{font:inherit;padding:.5em;margin:.2em 0 .8em;width:100%;box-sizing:border-box}</style>
+</head>
 <body><h1>{{ title }}</h1>
 {% if rows %}<table>{% for name, value in rows %}<tr><td>{{ name }}</td><td>{{ value }}</td></tr>
 {% endfor %}</table>{% endif %}
