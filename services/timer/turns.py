@@ -16,7 +16,9 @@ from shared.errors import Unavailable
 from shared.kafka.connection import Record
 
 log = structlog.get_logger(__name__)
-SLICE: Final = 500  # records folded without looking up, 5 ms at 10 µs a record: a deadline waits no longer
+SLICE: Final = 500
+"""Records folded without looking up, of as many partitions as it takes: a deadline waits no longer. To pause after each
+partition costs more than to fold the few records that it may have."""
 CLOSE_AT: Final = 10_000  # events in one write set
 READ_AHEAD: Final = 12_000  # records taken from Kafka and not folded yet: a write set, and how the next begins
 
@@ -157,14 +159,19 @@ class Turns:
             await self._sleep(stopping)
 
     async def _fold_slice(self) -> None:
-        holding, records = self._records.popleft()
-        some, rest = records[:SLICE], records[SLICE:]
-        if rest:
-            self._records.appendleft((holding, rest))
-        if not holding.lost:
-            await self._work.on_batch(holding, some)
-            holding.folded_to = max(holding.folded_to, some[-1].offset + 1)
-        self._count -= len(some)
+        left = SLICE
+        while self._records and left:  # at least once, however much is due
+            holding, records = self._records.popleft()
+            some, rest = records[:left], records[left:]
+            if rest:
+                self._records.appendleft((holding, rest))
+            if not holding.lost:
+                await self._work.on_batch(holding, some)
+                holding.folded_to = max(holding.folded_to, some[-1].offset + 1)
+            left -= len(some)
+            self._count -= len(some)
+            if self._firings or self._asked:
+                break
         if self._count < READ_AHEAD:
             self._room.set()
         self._tell_folded()

@@ -30,6 +30,10 @@ POLL_MS: Final = 200  # how long an empty poll waits; records that come meanwhil
 POLL_FAILED_S: Final = 0.5
 RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 5.0
+FEW: Final = 500  # records in a batch
+GATHER_S: Final = 0.01
+"""After a batch of no more than FEW so long nothing is read, while more come. A batch costs CPU time, however small it
+is, and at thousands of events a second every poll brings some. One that comes alone is not delayed."""
 UNANSWERED_MOST: Final = 2  # commits in a row without an answer, 15 s each, after which the client counts as lost
 
 
@@ -122,6 +126,8 @@ async def _read(reading: _Reading, handle: Handle, *, stop: asyncio.Event, joine
         if reading.is_lost:
             log.error("the client has lost its group, another one is opened", group=reading.subscription.group)
             return
+        if 0 < len(records) <= FEW:
+            await _pause(GATHER_S, stop)
 
 
 def _reading(connection: Connection, subscription: Subscription) -> _Reading:

@@ -99,6 +99,33 @@ async def test_records_are_folded_in_order_and_written_at_once_when_the_lane_is_
     assert desk.work.done == ["fold 0: 0-9", "close 10", "fold 0: 10-11", "close 2"]
 
 
+async def test_what_is_due_does_not_wait_for_the_other_partitions_of_a_slice() -> None:
+    desk = Desk()
+    desk.work.open.clear()
+    async with desk.running():
+        await desk.turns.take_in({0: records(0, 1), 1: records(5, 6)}, {})
+        await soon(lambda: desk.work.begun == 1)
+        firing = asyncio.create_task(desk.turns.fire([deadline("a")], EVIDENCE))
+        await soon(lambda: bool(desk.turns._firings))
+        desk.work.open.set()
+        await firing
+        await soon(lambda: desk.folded_to(1) == 7)
+    assert desk.work.done == ["fold 0: 0-1", "close 2", "fire a", "fold 1: 5-6", "close 2"]
+
+
+async def test_a_slice_is_of_as_many_partitions_as_it_takes() -> None:
+    desk = Desk()
+    told = desk.turns.listen()
+    desk.work.open.clear()
+    async with desk.running():
+        await desk.turns.take_in({0: records(0, SLICE - 2), 1: records(0, 9)}, {})
+        await soon(lambda: desk.work.begun == 1)
+        desk.work.open.set()
+        await told.wait()
+        assert (desk.folded_to(0), desk.folded_to(1)) == (SLICE - 1, 1)
+        await soon(lambda: desk.folded_to(1) == 10)
+
+
 async def test_a_firing_leaves_out_what_was_lost_and_taken_again_while_it_waited() -> None:
     desk = Desk()
     desk.work.open.clear()
