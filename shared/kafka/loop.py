@@ -33,7 +33,8 @@ RETRY_MAX_S: Final = 5.0
 FEW: Final = 500  # records in a batch
 GATHER_S: Final = 0.01
 """After a batch of no more than FEW so long nothing is read, while more come. A batch costs CPU time, however small it
-is, and at thousands of events a second every poll brings some. One that comes alone is not delayed."""
+is, and at thousands of events a second every poll brings some: of a trickle 7,500 a second are kept up with, without it
+3,500 (`latency_busy`). One that comes alone is not delayed."""
 UNANSWERED_MOST: Final = 2  # commits in a row without an answer, 15 s each, after which the client counts as lost
 
 
