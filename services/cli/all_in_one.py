@@ -7,7 +7,6 @@ import gc
 import os
 import secrets
 import socket
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from deploy.local.help_desk import Desk
 from services.cli.files import read_text, read_texts
 from services.cli.following import follow, open_breaches
 from services.cli.installation import install_tables, install_topics
+from services.cli.instants import present
 from services.cli.notify_file import read_notify
 from services.cli.running import announced
 from services.cli.screen import Screen
@@ -42,7 +42,6 @@ from services.timer.settings import Settings as TimerSettings
 from shared.configuration import CommonSettings, Upstream, load
 from shared.credentials import credentials_of
 from shared.db import Database
-from shared.events import Instant
 from shared.kafka.producer import Producer
 from shared.lifecycle import Signals, collect_garbage, together, unless, watch_loop
 from shared.lifecycle import run as run_until_stopped
@@ -73,11 +72,6 @@ class Parts:
     ingest: IngestService
     others: list[Part]
     last: Signals  # those of ingest
-
-
-def now() -> Instant:
-    """This machine's time."""
-    return time.time_ns() // 1000
 
 
 def main(plan: Plan, log_stream: TextIO, console: Terminal) -> int:
@@ -119,8 +113,8 @@ async def _assemble(plan: Plan, console: Terminal, signals: Signals, stack: Asyn
     environment = {**plan.environment, **servers.settings}
     await _install(load(TimerSettings, environment), servers, traffic_topics=plan.traffic)
     stack.enter_context(announced(plan.folder, _announcement(environment)))
-    desk = Desk(Random(secrets.randbits(64)), now())  # noqa: S311 # a made-up desk needs no secret chance
-    screen = Screen(console, now=now, left_over=desk.is_from_before)
+    desk = Desk(Random(secrets.randbits(64)), present())  # noqa: S311 # a made-up desk needs no secret chance
+    screen = Screen(console, now=present, left_over=desk.is_from_before)
     parts = await _services(plan, environment, screen, signals=signals, stack=stack)
     if plan.traffic:
         parts.others.append(await _traffic(load(CommonSettings, environment), desk, signals, stack=stack))
@@ -168,7 +162,7 @@ async def _services(
     stack.push_async_callback(breaches.stop)
     health = Health({"ingest": ingest.ready, "timer": timer.ready, "notifier": notifier.ready})
     routers = [ingest.router(), timer.router(), notifier.router()]
-    credentials = credentials_of(common, now)
+    credentials = credentials_of(common, present)
     app = application("Plazo", routers, health, metrics, credentials)
     log.info("started", **_announcement({**environment, "DATABASE_URL": "…"}))
     others: list[Part] = [
@@ -195,7 +189,7 @@ async def _traffic(common: CommonSettings, desk: Desk, signals: Signals, *, stac
     writer = Producer(common.connection, "help-desk")
     stack.push_async_callback(writer.stop)
     await writer.start()
-    return partial(traffic.play, desk, writer, now=now, stop=signals.stop)
+    return partial(traffic.play, desk, writer, now=present, stop=signals.stop)
 
 
 def _announcement(environment: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.text import Text
 from services.cli import checks
 from services.cli.checks import Finding
 from services.cli.files import read_text, read_texts
+from services.cli.instants import present
 from services.cli.notify_file import read_notify
 from services.cli.output import console
 from services.cli.running import surroundings
@@ -128,9 +128,9 @@ async def _about_database(database: Database, partitions: tuple[str, int] | None
 async def _clock_offset(there: Callable[[], Awaitable[int]]) -> int:
     # The second answer comes over an open connection, so half of its way there and back is short.
     await there()
-    before = time.time_ns() // 1000
+    before = present()
     answer = await there()
-    after = time.time_ns() // 1000
+    after = present()
     return (before + after) // 2 - answer
 
 

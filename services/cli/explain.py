@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal, TextIO, get_args
 
@@ -18,8 +17,7 @@ from rich.console import Console
 from services.cli.explained import explained
 from services.cli.files import read_events, read_texts
 from services.cli.instants import given
-from services.cli.running import load_here
-from services.cli.settings import DatabaseSettings
+from services.cli.on_database import on_database
 from services.cli.statuses import StatusesOption, status_table
 from services.cli.story import name_of
 from services.ingest.statuses import StatusTable
@@ -81,7 +79,8 @@ def explain_item(  # noqa: PLR0913, PLR0917 # one argument for each option of th
     if events is not None and policies is not None:
         found = _from_files(item, events, policies, at=instant_asked, table=status_table(statuses))
     else:
-        found = asyncio.run(_from_database(item, instant_asked))
+        configure("critical", "console", sys.stderr)  # what went wrong is told in one sentence
+        found = on_database(partial(_from_database, item=item, at=instant_asked))
     _FORMATS[form](found if clock is None else _only(found, clock), sys.stdout)
 
 
@@ -106,14 +105,9 @@ def _from_files(item: str, events: Path, policies: Path, *, at: Instant | None, 
     return explain(key, history, rulebook, instant(datetime.now(UTC)) if at is None else at)
 
 
-async def _from_database(item: str, at: Instant | None) -> Explanation:
-    configure("critical", "console", sys.stderr)  # what went wrong is told in one sentence
-    database = Database(load_here(DatabaseSettings, os.environ).database_url.get_secret_value())
-    try:
-        explainer = Explainer(database)
-        found = [each for key in _keys(item) if (each := await explainer.explain(key, at)) is not None]
-    finally:
-        await database.close()
+async def _from_database(database: Database, item: str, at: Instant | None) -> Explanation:
+    explainer = Explainer(database)
+    found = [each for key in _keys(item) if (each := await explainer.explain(key, at)) is not None]
     if len(found) != 1:
         raise Refused(_not_one(item, [each.item for each in found]))
     return found[0]

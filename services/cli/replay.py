@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import tee
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.cli.files import decode_line, read_lines
+from services.cli.instants import present
 from services.cli.pacing import Recording, Speed, parse_speed, recording, schedule, shift
 from services.cli.running import load_here
 from shared.configuration import CommonSettings
@@ -128,7 +128,7 @@ class _MachineClock:
         self._stop = signals.stop
 
     def now(self) -> Instant:
-        return time.time_ns() // 1000
+        return present()
 
     async def sleep(self, span: Span) -> bool:
         await pause(span / SECOND, self._stop)
