@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, Protocol
 
 import structlog
@@ -18,8 +19,9 @@ from shared.errors import Refused, Unavailable
 from shared.kafka.connection import Outgoing
 
 log = structlog.get_logger(__name__)
-AT_REST: Final = 500  # items in one round while the lane is idle: to read more at once holds deadlines up for 10 ms
-UNDER_LOAD: Final = 200  # and while it is not: the feed must not take the time of what is urgent
+AT_ONCE: Final = 500  # items read together, which holds deadlines up for 10 ms; told in a round while the lane is idle
+UNDER_LOAD: Final = 200  # told in a round while it is not: the feed must not take the time of what is urgent
+SHARE: Final = 10  # a round tells one in so many of those that wait, if that is more: so what waits stays bounded
 SENT: Final = (
     200  # items sent at once: each request costs timer and broker some 0.3 ms a partition, however small it is
 )
@@ -97,7 +99,7 @@ class Feed:
         try:
             await self._make_sure()
             await self._look()
-            told = await self._tell(AT_REST if self._idle() else UNDER_LOAD)
+            told = await self._tell_some()
             await self._store()
         except (Unavailable, Refused) as exc:
             log.warning("the feed of clocks waits", error=str(exc))
@@ -112,10 +114,15 @@ class Feed:
                 fed.looked = True
                 return  # one a round: a new owner has more urgent things to read
 
+    async def _tell_some(self) -> int:
+        waiting = sum(len(fed.changed) for fed in self._partitions.values())
+        wanted, told = AT_ONCE if self._idle() else max(UNDER_LOAD, waiting // SHARE), 0
+        while told < wanted and (some := await self._tell(min(wanted - told, AT_ONCE))):
+            told += some
+        return told
+
     async def _tell(self, most: int) -> int:
-        chosen: list[tuple[int, str]] = []
-        for partition, fed in self._partitions.items():
-            chosen += [(partition, key) for key in list(fed.changed)[: most - len(chosen)]]
+        chosen = self._chosen(most)
         if not chosen:
             return 0
         epochs = {partition: self._partitions[partition].epoch for partition, _ in chosen}
@@ -132,6 +139,14 @@ class Feed:
                     self._partitions[partition].changed[key] = None
             raise
         return len(chosen)
+
+    def _chosen(self, most: int) -> list[tuple[int, str]]:
+        chosen: list[tuple[int, str]] = []
+        for partition, fed in list(self._partitions.items()):
+            if fed.changed and len(chosen) < most:
+                chosen += [(partition, key) for key in islice(fed.changed, most - len(chosen))]
+                self._partitions[partition] = self._partitions.pop(partition)  # next time the others come first
+        return chosen
 
     async def _make_sure(self) -> None:
         """Tell again what another owner changed while it was being told here.

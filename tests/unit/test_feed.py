@@ -11,7 +11,7 @@ import pytest
 
 from services.timer import fold, ledger
 from services.timer.clock_record import clock_records
-from services.timer.feed import AT_REST, SENT, SLICE, UNDER_LOAD, Feed
+from services.timer.feed import AT_ONCE, SENT, SHARE, SLICE, UNDER_LOAD, Feed
 from services.timer.policy_file import load
 from services.timer.rulebook import Rulebook
 from services.timer.write_set import ItemRow, Move, WriteSet
@@ -49,7 +49,7 @@ class Rows:
 
     async def items(self, keys: Sequence[tuple[int, str]]) -> list[ItemRow]:
         self.asked.append(keys)
-        return [self.rows[key] for _, key in keys]
+        return [self.rows[key]._replace(partition=partition) for partition, key in keys]
 
     async def changed(self, partition: int, revision: int) -> list[str]:
         return [key for key, found in self.rows.items() if found.revision >= revision]
@@ -186,13 +186,32 @@ async def test_a_partition_that_was_lost_is_told_no_more(rows: Rows, sent: Sent)
     assert sent.records == []
 
 
-@pytest.mark.parametrize(("idle", "most"), [(True, AT_REST), (False, UNDER_LOAD)])
+@pytest.mark.parametrize(("idle", "most"), [(True, AT_ONCE), (False, UNDER_LOAD)])
 async def test_a_busy_lane_leaves_the_feed_little(rows: Rows, sent: Sent, idle: bool, most: int) -> None:
     feed = fed(rows, sent, idle=idle)
-    commit(feed, rows, *(row(f"default/ticket/{number}") for number in range(2 * AT_REST)))
+    commit(feed, rows, *(row(f"default/ticket/{number}") for number in range(2 * AT_ONCE)))
     await feed.round()
     assert len(rows.asked[0]) == most
     assert rows.stored == []
+
+
+async def test_the_more_is_waiting_the_more_is_told_under_load(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent, idle=False)
+    commit(feed, rows, *(row(f"default/ticket/{number}") for number in range(SHARE * (AT_ONCE + 1))))
+    await feed.round()
+    assert [len(keys) for keys in rows.asked] == [AT_ONCE, 1]
+
+
+async def test_under_load_the_partitions_take_turns(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent, idle=False)
+    feed.begin(1, epoch=1, told_below=0, revision=0)
+    of_both = [row(f"default/ticket/{number}") for number in range(UNDER_LOAD)]
+    commit(feed, rows, *of_both)
+    feed.committed(WriteSet((Move(1, 1, 0, 1, 0, 1, "{}"),), tuple(each._replace(partition=1) for each in of_both)))
+    await feed.round()
+    commit(feed, rows, *of_both)
+    await feed.round()
+    assert [{partition for partition, _ in keys} for keys in rows.asked] == [{0}, {1}]
 
 
 def taken_over(rows: Rows, sent: Sent, *changed: ItemRow) -> Callable[[], None]:
