@@ -20,7 +20,7 @@ from shared.kafka.connection import Place
 from shared.lifecycle import pause
 from shared.metrics import Metrics
 
-MOST: Final = 10_000  # deadlines that fire together
+MOST: Final = 2_000  # deadlines that fire together: 0.2 s
 IDLE_S: Final = 1.0
 ASK_AGAIN_S: Final = (0.002, 0.005, 0.01, 0.02)  # between two looks at offsets that are still behind
 UNKNOWN_S: Final = 0.1  # between two looks where nobody says how far ingest is
