@@ -130,9 +130,9 @@ class Bench:
         return PlazoProcess([name], environment, self.site.folder / f"{self.prefix}{name}.log")
 
     @asynccontextmanager
-    async def running(self, *names: str) -> AsyncIterator[dict[str, PlazoProcess]]:
-        """Services, started in this order, each ready before the next."""
-        processes = {name: self.process(name) for name in names}
+    async def running(self, *names: str, **settings: str) -> AsyncIterator[dict[str, PlazoProcess]]:
+        """Services, started in this order, each ready before the next; *settings* are given to all of them."""
+        processes = {name: self.process(name, settings) for name in names}
         started: list[PlazoProcess] = []
         try:
             for process in processes.values():

@@ -20,6 +20,8 @@ AROUND: Final = 6  # samples that are averaged at half time and at the end, so t
 GROWTH: Final = 1.1
 BEHIND_S: Final = 1.0  # of traffic
 FALLBACK_RATE: Final = 10_000  # a second, where `path_2k` was never measured
+KEEP_DAYS: Final = 2 / 1_440
+"""After two minutes a ticket that is over is forgotten, so that as many go as come long before half time."""
 _TABLES: Final = (
     "SELECT c.relname || '|' || pg_total_relation_size(c.oid) FROM pg_class c"
     " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'timer' AND c.relkind = 'r'"
@@ -46,7 +48,7 @@ async def steady(work: Work) -> None:
     async with (
         work.open_site() as site,
         site.installation("steady") as bench,
-        bench.running("timer", "ingest") as running,
+        bench.running("timer", "ingest", KEEP_CLOSED_DAYS=f"{KEEP_DAYS:.6f}") as running,
     ):
         work.say(f"{work.name}: {work.sizes.minutes:g} minutes of {rate:,} events/s")
         meter, load = bench.meter(running), traffic.start(bench, rate, first=0)
