@@ -138,6 +138,7 @@ class FakeStore:
         self._tables = tables
         self.written: list[WriteSet] = []
         self.begun = 0  # writes, whatever became of them
+        self.asked: list[list[tuple[int, str]]] = []  # each time, the items that were wanted, sorted
         # What befalls the next writes: "lost" before anything is written, "unanswered" after everything is.
         self.troubles: list[str] = []
         self.refuses: set[str] = set()  # keys of items that cannot be stored
@@ -194,6 +195,7 @@ class FakeStore:
     async def items(self, keys: Sequence[tuple[int, str]]) -> list[ItemRow]:
         """The rows that exist."""
         self._answer()
+        self.asked.append(sorted(keys))
         return [row for key in keys if (row := self._tables.items.get(key)) is not None]
 
     async def at_rest(self, partition: int, after: str, most: int) -> list[ItemRow]:

@@ -145,9 +145,13 @@ class Process:
 
     async def fold(self, most: int) -> None:
         """Read up to *most* records of each partition that it believes in, and commit what they make."""
-        for partition, holding in list(self.holdings.partitions.items()):
-            begin = holding.next_offset or 0
-            if records := self.world.log[partition][begin : begin + most]:
+        read = [
+            (holding, self.world.log[partition][(begin := holding.next_offset or 0) : begin + most])
+            for partition, holding in self.holdings.partitions.items()
+        ]
+        await self.timer.prepare(read)
+        for holding, records in read:
+            if records:
                 await self.timer.on_batch(holding, records)
                 holding.folded_to = holding.next_offset or 0
         await self.close()
@@ -188,6 +192,7 @@ class Process:
 
     def _committed(self, write_set: WriteSet) -> None:
         self.relay.add(write_set.outbox)
+        self.holdings.gone(write_set.removed)
 
     def _lose(self, partition: int) -> None:
         self.partitions.lose(partition)

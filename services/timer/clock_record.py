@@ -33,7 +33,8 @@ def clock_records(row: ItemRow) -> list[Outgoing]:
 
 def clock_names(row: ItemRow) -> list[bytes]:
     """The keys of all clocks of an item that were ever told: those that it has, and those that were removed."""
-    return [record.key for record in clock_records(row)]
+    present = [clock_id(row.key, clock) for clock in _STATE.decode(row.state).clocks]
+    return [name.encode() for name in dict.fromkeys([*present, *row.retired.split()])]
 
 
 def _record(row: ItemRow, clock: Clock, sequence: int) -> Outgoing:

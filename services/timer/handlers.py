@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -40,6 +40,9 @@ class Lane(Protocol):
 
     async def put(self, write_set: WriteSet, held: list[Held]) -> None:
         """Queue a write set."""
+
+    async def drained(self) -> None:
+        """Wait until everything that was put in has an outcome."""
 
 
 class Timer:
@@ -91,6 +94,21 @@ class Timer:
         """How many events and firings are in the open write set."""
         return self._draft.size
 
+    def draft(self) -> Draft:
+        """The open write set, for what is written with it."""
+        return self._draft
+
+    async def prepare(self, batches: Iterable[tuple[Holding, Sequence[Record]]]) -> None:
+        """Bring the items of records into memory that will be folded next, whatever their partitions, in one question.
+
+        Asked for by each partition they took longer than to fold: a question takes 4 ms, a record 50 µs.
+        """
+        begun = self._now()
+        for holding in self._holdings.partitions.values():
+            holding.absent.clear()  # what was prepared before is folded by now
+        await self._load((holding, key) for holding, records in batches for key in _keys(records))
+        self._took("load", begun)
+
     async def on_batch(self, holding: Holding, records: Sequence[Record]) -> None:
         """Fold records of one partition, in order, into the open write set.
 
@@ -100,7 +118,7 @@ class Timer:
         begun = self._now()
         groups = grouped(records, partial(self.refusals.bury, holding))
         begun = self._took("decode", begun)
-        await self._load(holding, groups)
+        await self._load((holding, key) for key in groups)
         begun = self._took("load", begun)
         late: list[Arrival] = []
         for key, arrivals in groups.items():
@@ -119,15 +137,14 @@ class Timer:
 
     async def fire_due(self, entries: Sequence[Deadline], evidence: Evidence) -> None:
         """Publish the facts of these items up to the evidence, and close the write set."""
-        by_partition: dict[int, set[str]] = {}
+        due: dict[Holding, set[str]] = {}
         for _, partition, key in entries:
-            by_partition.setdefault(partition, set()).add(key)
-        fired = 0
-        for partition, keys in by_partition.items():
             holding = self._holdings.partitions.get(partition)
-            if holding is None:
-                continue
-            await self._load(holding, keys)
+            if holding is not None:
+                due.setdefault(holding, set()).add(key)
+        await self._load((holding, key) for holding, keys in due.items() for key in keys)
+        fired = 0
+        for holding, keys in due.items():
             await self._folding.stale(holding, keys)
             if not holding.lost:
                 firing = Firing(evidence.through, self._now(), evidence.late_possible, self._rulebook().calendar_data)
@@ -194,11 +211,23 @@ class Timer:
         self._observe[stage]((now - begun) / SECOND)
         return now
 
-    async def _load(self, holding: Holding, keys: Collection[str]) -> None:
-        """Bring items into memory; a key that the database does not have is a new item."""
-        if holding.complete:
+    async def _load(self, wanted: Iterable[tuple[Holding, str]]) -> None:
+        """Bring items into memory, all in one question; a key that the database does not have is a new item."""
+        missing = [(holding, key) for holding, key in wanted if key not in holding.items]
+        if any(key in holding.leaving for holding, key in missing):  # what comes back must not find what was forgotten
+            await self.close()
+            await self._lane.drained()
+        missing = [(holding, key) for holding, key in missing if not holding.complete and key not in holding.absent]
+        if not missing:
             return
-        missing = [(holding.partition, key) for key in keys if key not in holding.items]
-        if missing:
-            for row in await self._items.items(missing):
-                holding.use(held_of(row))
+        holdings = {holding.partition: holding for holding, _ in missing}
+        for row in await self._items.items([(holding.partition, key) for holding, key in missing]):
+            holdings[row.partition].use(held_of(row))
+        for holding, key in missing:
+            if key not in holding.items:
+                holding.absent.add(key)
+
+
+def _keys(records: Iterable[Record]) -> set[str]:
+    # The keys of the items, as ingest writes them; those of other records are asked for when they are folded.
+    return {record.key.decode(errors="replace") for record in records if record.key}

@@ -35,6 +35,8 @@ class Holding:
         self.items: dict[str, Held] = {}  # of those that rest the longest resting first
         self._awake: dict[str, Held] = {}  # those whose state may be unpacked, the least recently used first
         self.complete = False  # every item of the partition is in memory: an unknown key is a new item
+        self.absent: set[str] = set()  # keys that the database was found not to have, and that no item got since
+        self.leaving: set[str] = set()  # keys of items that are being forgotten: their rows may still be there
         self.item_count = 0
         self.open_clocks: Counter[str] = Counter()  # "state/severity" -> count
         self.heard: dict[SourceName, Instant] = {}  # when each source was heard here, by what is in a write set
@@ -49,6 +51,7 @@ class Holding:
         else:
             self.items.pop(key, None)
             self.items[key] = held
+            self.absent.discard(key)
         awake[key] = held
 
     def rest(self, most: int) -> None:
@@ -70,10 +73,16 @@ class Holding:
             self.open_clocks.update(after)
             held.open_clocks = after
 
+    def is_pinned(self, key: str) -> bool:
+        """Whether a write set whose outcome is not known holds the item, so that its row may not be what is so."""
+        held = self.items.get(key)
+        return held is not None and held.pins > 0
+
     def remove(self, key: str) -> None:
-        """Let an item go that no longer exists."""
+        """Let an item go that is being forgotten."""
         self.items.pop(key, None)
         self._awake.pop(key, None)
+        self.leaving.add(key)
         self.item_count -= 1
 
     def evict(self, keep: int) -> None:
@@ -160,6 +169,13 @@ class Holdings:
             holding.lost = True
             for deadlines in self.deadlines.values():
                 deadlines.drop(partition)
+
+    def gone(self, removed: Iterable[tuple[int, str]]) -> None:
+        """Note that the database has these (partition, key) no more."""
+        for partition, key in removed:
+            holding = self.partitions.get(partition)
+            if holding is not None:
+                holding.leaving.discard(key)
 
     def open_clocks(self) -> Mapping[str, int]:
         """ "state/severity" -> how many clocks of the owned partitions."""

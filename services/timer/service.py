@@ -109,8 +109,8 @@ class TimerService:
             holdings=self._holdings,
             rows=RetentionStore(self.database),
             items=self._store,
-            between=self._turns.between,
-            lane=self._lane,
+            amid=self._turns.amid,
+            draft=self._timer.draft,
             clocks_topic=topics.clocks,
             now=self._time.now,
             metrics=self._metrics,
@@ -291,6 +291,7 @@ class TimerService:
     def _tell(self, committed: WriteSet) -> None:
         self._relay.add(committed.outbox)
         self._feed.committed(committed)
+        self._holdings.gone(committed.removed)
 
     def _forget(self, partition: int) -> None:
         self._ownership.forget(partition)

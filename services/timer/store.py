@@ -233,9 +233,9 @@ class TimerStore:
 
 
 async def _write_rows(connection: Any, write_set: WriteSet) -> None:
-    await _write_items(connection, write_set.items)
     await delete_histories(connection, [*(row[:2] for row in write_set.rewritten), *write_set.removed])
     await delete_items(connection, write_set.removed)
+    await _write_items(connection, write_set.items)
     if history := write_set.history + write_set.rewritten:
         await connection.copy_records_to_table("history", records=history, schema_name="timer")
     if write_set.outbox:

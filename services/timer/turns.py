@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 SLICE: Final = 500
 """Records folded without looking up, of as many partitions as it takes: a deadline waits no longer. To pause after each
 partition costs more than to fold the few records that it may have."""
+PREPARED: Final = 2_000  # records whose items are brought into memory together, in one question
 CLOSE_AT: Final = 10_000  # events in one write set
 READ_AHEAD: Final = 12_000  # records taken from Kafka and not folded yet: a write set, and how the next begins
 
@@ -29,6 +30,9 @@ class Works(Protocol):
     @property
     def drafted(self) -> int:
         """How many events and firings are in the open write set."""
+
+    async def prepare(self, batches: Sequence[tuple[Holding, Sequence[Record]]]) -> None:
+        """Bring into memory what folding these records needs."""
 
     async def on_batch(self, holding: Holding, records: Sequence[Record]) -> None:
         """Fold records of one partition into the open write set."""
@@ -56,6 +60,14 @@ class _Firing(NamedTuple):
         return [entry for entry in self.entries if holdings.partitions.get(entry[1]) is self.held[entry[1]]]
 
 
+class _Call(NamedTuple):
+    """Something that waits for its turn."""
+
+    call: Callable[[], Awaitable[None]]
+    closed: bool  # whether no write set may be open
+    done: asyncio.Future[None]
+
+
 class Turns:
     """Runs the work in order."""
 
@@ -65,8 +77,9 @@ class Turns:
         self._lane_idle = lane_idle
         self._records: deque[tuple[Holding, Sequence[Record]]] = deque()
         self._count = 0
+        self._prepared = 0  # of the records that are next
         self._firings: deque[_Firing] = deque()
-        self._asked: deque[tuple[Callable[[], Awaitable[None]], asyncio.Future[None]]] = deque()
+        self._asked: deque[_Call] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -87,7 +100,7 @@ class Turns:
             return
         for partition, records in polled.items():
             holding = self._holdings.partitions.get(partition)
-            if holding is not None:
+            if holding is not None and records:
                 self._records.append((holding, records))
                 self._count += len(records)
         if not self._count:
@@ -114,11 +127,16 @@ class Turns:
         """Have *call* run between two turns, with no write set open; returns once it has run."""
         if self._ended:
             await call()
-            return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._asked.append((call, done))
-        self._wake.set()
-        await done
+        else:
+            await self._asked_for(call, closed=True)
+
+    async def amid(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Have *call* run between two turns, and add to the write set that is open; returns once it has run.
+
+        After the end it does not run.
+        """
+        if not self._ended:
+            await self._asked_for(call, closed=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take turns until *stop* is set; what was folded by then is handed to the lane."""
@@ -136,15 +154,22 @@ class Turns:
             self._ended = True
             stopping.cancel()
             self._room.set()
-            left = [firing.done for firing in self._firings] + [done for _, done in self._asked]
+            left = [firing.done for firing in self._firings] + [asked.done for asked in self._asked]
             for done in left:
                 if not done.done():
                     done.set_result(None)
 
+    async def _asked_for(self, call: Callable[[], Awaitable[None]], *, closed: bool) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked.append(_Call(call, closed, done))
+        self._wake.set()
+        await done
+
     async def _turn(self, stopping: asyncio.Task[bool]) -> None:
         if self._asked:
-            await self._work.close()
-            call, done = self._asked.popleft()
+            call, closed, done = self._asked.popleft()
+            if closed:
+                await self._work.close()
             await _answered(call(), done)
         elif self._firings:
             firing = self._firings.popleft()
@@ -159,7 +184,9 @@ class Turns:
             await self._sleep(stopping)
 
     async def _fold_slice(self) -> None:
-        left = SLICE
+        if not self._prepared:
+            await self._prepare()
+        left = min(SLICE, self._prepared)
         while self._records and left:  # at least once, however much is due
             holding, records = self._records.popleft()
             some, rest = records[:left], records[left:]
@@ -170,6 +197,7 @@ class Turns:
                 holding.folded_to = max(holding.folded_to, some[-1].offset + 1)
             left -= len(some)
             self._count -= len(some)
+            self._prepared -= len(some)
             if self._firings or self._asked:
                 break
         if self._count < READ_AHEAD:
@@ -179,6 +207,17 @@ class Turns:
         if full or (not self._records and self._lane_idle()):
             await self._work.close()
         await asyncio.sleep(0)  # let deadlines, requests and the lane have their turn
+
+    async def _prepare(self) -> None:
+        batches: list[tuple[Holding, Sequence[Record]]] = []
+        self._prepared = 0
+        for holding, records in self._records:
+            some = records[: PREPARED - self._prepared]
+            batches.append((holding, some))
+            self._prepared += len(some)
+            if self._prepared == PREPARED:
+                break
+        await self._work.prepare([batch for batch in batches if not batch[0].lost])
 
     async def _sleep(self, stopping: asyncio.Task[bool]) -> None:
         waking = asyncio.create_task(self._wake.wait())

@@ -13,7 +13,7 @@ from services.timer.held import Held
 from services.timer.holdings import Holding, Holdings
 from services.timer.item import EMPTY
 from services.timer.ledger import clock_id
-from services.timer.retention import Retention, is_done_with
+from services.timer.retention import REST_S, SHARE, Retention, is_done_with
 from services.timer.write_set import WriteSet
 from shared.events import SECOND, Event, Topics
 from shared.kafka.connection import Record
@@ -70,17 +70,6 @@ class Site:
         self.tables.leases[0].epoch = 1
         self.holding = self.holdings.partitions[0] = Holding(0, 1, revision=0, next_offset=0)
         self.metrics = Metrics("test", "test")
-        self.retention = Retention(
-            keep,
-            holdings=self.holdings,
-            rows=self.store,
-            items=self.store,
-            between=self.between,
-            lane=self,
-            clocks_topic=Topics().clocks,
-            now=self.time,
-            metrics=self.metrics,
-        )
         self.timer = Timer(
             holdings=self.holdings,
             items=self.store,
@@ -93,19 +82,44 @@ class Site:
             keep_items=keep_items,
             begins=lambda: self.retention.begins,
         )
+        self.retention = Retention(
+            keep,
+            holdings=self.holdings,
+            rows=self.store,
+            items=self.store,
+            amid=self.amid,
+            draft=self.timer.draft,
+            clocks_topic=Topics().clocks,
+            now=self.time,
+            metrics=self.metrics,
+        )
         self.offset = 0
         self.meanwhile: list[Event] = []  # what is folded before the next call between turns
+        self.takes_s = 0.0  # until it is the call's turn
+        self.lane_stands_still = False
+        self.in_lane: list[tuple[WriteSet, list[Held]]] = []
 
-    async def between(self, call: Callable[[], Awaitable[None]]) -> None:
+    async def amid(self, call: Callable[[], Awaitable[None]]) -> None:
         """Be the turns, in which other events may come first."""
         await self.fold(self.meanwhile)
+        self.time.pass_s(self.takes_s)
         await call()
+        await self.timer.close()
 
     async def put(self, write_set: WriteSet, held: list[Held]) -> None:
         """Be the lane."""
-        await self.store.write(write_set)
-        for item in held:
-            item.unpin()
+        self.in_lane.append((write_set, held))
+        if not self.lane_stands_still:
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Write what is in the lane."""
+        for write_set, held in self.in_lane:
+            await self.store.write(write_set)
+            for item in held:
+                item.unpin()
+            self.holdings.gone(write_set.removed)
+        self.in_lane.clear()
 
     async def drained(self) -> None:
         """Be a lane in which nothing is waiting."""
@@ -123,7 +137,7 @@ class Site:
 
     async def walk(self) -> None:
         """Look at every page once."""
-        while await self.retention.round() == 0.0:
+        while await self.retention.round() < REST_S:
             pass
 
     @property
@@ -137,6 +151,7 @@ class Site:
         return [(row.topic, row.key, row.value) for _, row in sorted(self.tables.outbox.items())]
 
 
+LATER = "+5 09:00 created\n+5 10:00 agent_replied\n+5 11:00 resolved"
 OVER = "09:00 created\n10:00 agent_replied\n11:00 resolved"
 
 
@@ -201,6 +216,27 @@ async def test_an_item_to_which_something_happened_meanwhile_is_kept() -> None:
     await site.walk()
     assert site.items == ["1"]
     assert site.tables.leases[0].items == 1
+
+
+async def test_an_item_whose_row_is_not_what_is_so_yet_is_kept() -> None:
+    site = Site()
+    await site.fold(history(OVER))
+    site.time.at = at("11:00") + KEEP + SECOND
+    site.meanwhile = history("+10 09:00 reopened id=new")
+    site.lane_stands_still = True
+    await site.retention.round()
+    await site.commit()
+    assert site.items == ["1"]
+    assert site.holding.items["default/ticket/1"].state.stage == "open"
+
+
+async def test_the_more_there_is_to_forget_and_the_less_busy_the_timer_is_the_shorter_it_rests() -> None:
+    site = Site()
+    for number in range(4):
+        await site.fold(of_item(number, OVER if number else LATER))
+    site.time.at = at("11:00") + KEEP + SECOND
+    site.takes_s = 0.5
+    assert await site.retention.round() == pytest.approx(REST_S / 16 + SHARE * 0.5)
 
 
 async def test_a_quarantined_item_is_kept() -> None:

@@ -18,7 +18,7 @@ from services.timer.write_set import unpack_headers
 from shared.events import DELETIONS, SECOND, Event
 from tests.histories import at, event
 from tests.strategies_events import UNTIL, histories, rulebooks
-from tests.unit.test_timer_handlers import ITEM, RULES, Desk
+from tests.timer_desk import ITEM, RULES, Desk
 
 SECRET = "nora-brown"
 CREATED = event("09:00 created customer=nora-brown status=open", number=1)

@@ -10,7 +10,8 @@ from services.timer.exclusion import Exclusion
 from services.timer.rulebook import Rulebook
 from shared.events import Event, Recount
 from tests.histories import at, event, policies
-from tests.unit.test_timer_handlers import ITEM, RULES, BrokenRules, Desk, created
+from tests.timer_desk import ITEM, RULES, Desk, created
+from tests.unit.test_timer_handlers import BrokenRules
 
 SHORT = policies("- {name: plain, applies_to: {}, calendar: always, targets: {resolution: 1h}}")
 TWO = RULES.adding(at("+20 00:00"), SHORT)

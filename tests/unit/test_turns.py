@@ -10,7 +10,7 @@ import pytest
 
 from services.timer.evidence import Evidence
 from services.timer.holdings import Deadline, Holding, Holdings
-from services.timer.turns import CLOSE_AT, READ_AHEAD, SLICE, Turns
+from services.timer.turns import CLOSE_AT, PREPARED, READ_AHEAD, SLICE, Turns
 from shared.kafka.connection import Record
 from tests.fakes import FakeRecord
 from tests.fakes_timer import soon
@@ -23,12 +23,20 @@ class Work:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.prepared: list[dict[int, int]] = []  # of each time, partition -> how many records
         self.begun = 0
         self.drafted = 0
         self.open = asyncio.Event()  # while it is not set, folding takes its time
         self.open.set()
+        self.known = asyncio.Event()  # while it is not set, preparing takes its time
+        self.known.set()
         self.writable = asyncio.Event()  # while it is not set, closing waits for the lane
         self.writable.set()
+
+    async def prepare(self, batches: Sequence[tuple[Holding, Sequence[Record]]]) -> None:
+        """Note whose items are needed."""
+        self.prepared.append({holding.partition: len(records) for holding, records in batches})
+        await self.known.wait()
 
     async def on_batch(self, holding: Holding, records: Sequence[Record]) -> None:
         """Fold records."""
@@ -201,6 +209,57 @@ async def test_an_end_without_records_counts_only_when_nothing_is_queued() -> No
         await soon(lambda: desk.folded_to() == 5)
         await desk.turns.take_in({}, {0: 7, 1: 3})
         assert (desk.folded_to(0), desk.folded_to(1)) == (7, 3)
+
+
+async def test_a_call_amid_the_turns_finds_the_write_set_open_and_none_runs_after_the_end() -> None:
+    desk = Desk()
+    desk.lane_idle = False
+    found: list[int] = []
+
+    async def call() -> None:
+        found.append(desk.work.drafted)
+
+    async with desk.running():
+        desk.work.open.clear()
+        await desk.take_in(0, 9)
+        await soon(lambda: desk.work.begun == 1)
+        await desk.take_in(10, 19)
+        asked = asyncio.create_task(desk.turns.amid(call))
+        await soon(lambda: bool(desk.turns._asked))
+        desk.work.open.set()
+        await asked
+    await desk.turns.amid(call)
+    assert found == [10]
+
+
+async def test_what_is_queued_is_prepared_in_one_go_and_not_again_until_it_is_folded() -> None:
+    desk = Desk()
+    async with desk.running():
+        await desk.turns.take_in({0: records(0, PREPARED - 101), 1: records(0, 199)}, {})
+        await soon(lambda: desk.folded_to(1) == 200)
+    assert desk.work.prepared == [{0: PREPARED - 100, 1: 100}, {1: 100}]
+
+
+async def test_what_comes_while_others_are_prepared_is_not_folded_with_them() -> None:
+    desk = Desk()
+    desk.work.known.clear()
+    async with desk.running():
+        await desk.take_in(0, 9)
+        await soon(lambda: len(desk.work.prepared) == 1)
+        await desk.take_in(10, 19)
+        desk.work.known.set()
+        await soon(lambda: desk.folded_to() == 20)
+    assert desk.work.prepared == [{0: 10}, {0: 10}]
+    assert desk.work.done[0] == "fold 0: 0-9"
+
+
+async def test_what_is_lost_is_not_prepared() -> None:
+    desk = Desk()
+    await desk.turns.take_in({0: records(0, 1), 1: records(0, 1)}, {})
+    desk.holdings.drop(0)
+    async with desk.running():
+        await soon(lambda: not desk.turns._records)
+    assert desk.work.prepared == [{1: 2}]
 
 
 async def test_who_waits_for_records_to_be_folded_is_woken() -> None:
