@@ -55,7 +55,7 @@ class Draft:
     def __init__(self, breaches_topic: str) -> None:
         self._breaches_topic = breaches_topic
         self._parts: dict[Holding, _Part] = {}
-        self.size = 0  # events and firings in it
+        self.size = 0  # events, firings and items to be forgotten in it
 
     @property
     def touched(self) -> Iterator[tuple[Holding, Held]]:

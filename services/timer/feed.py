@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from services.timer.clock_record import clock_records
+from services.timer.clock_record import clock_names, clock_records
 from services.timer.write_set import ItemRow, WriteSet
 from shared.errors import Refused, Unavailable
 from shared.kafka.connection import Outgoing
@@ -74,6 +74,8 @@ class Feed:
         self._partitions: dict[int, _Partition] = {}
         # (partition, key) -> (epoch, revision) of what was sent and may have arrived after what another owner sent.
         self._unsure: dict[tuple[int, str], tuple[int, int]] = {}
+        self._telling: set[tuple[int, str]] = set()  # what is being told
+        self._gone: set[tuple[int, str]] = set()  # of that, what was forgotten meanwhile
 
     def begin(self, partition: int, *, epoch: int, told_below: int, revision: int) -> None:
         """Begin with a partition whose rows below *told_below* were told, and whose next write set is *revision*."""
@@ -90,6 +92,10 @@ class Feed:
         for row in write_set.items:
             if (fed := self._partitions.get(row.partition)) is not None:
                 fed.changed[row.key] = None
+        for partition, key in write_set.removed:
+            if (fed := self._partitions.get(partition)) is not None:
+                fed.changed.pop(key, None)
+        self._gone.update(self._telling.intersection(write_set.removed))
         for move in write_set.moves:
             if (fed := self._partitions.get(move.partition)) is not None:
                 fed.committed = move.revision + 1
@@ -128,16 +134,20 @@ class Feed:
         epochs = {partition: self._partitions[partition].epoch for partition, _ in chosen}
         for partition, key in chosen:  # what changes again from now on is told again
             del self._partitions[partition].changed[key]
+        self._telling, self._gone = set(chosen), set()
         try:
             rows = await self._rows.items(chosen)
             self._unsure = {(row.partition, row.key): (epochs[row.partition], row.revision) for row in rows}
             await self._send(rows)
+            await self._bury([row for row in rows if (row.partition, row.key) in self._gone])
             await self._make_sure()
         except BaseException:
             for partition, key in chosen:
                 if partition in self._partitions:
                     self._partitions[partition].changed[key] = None
             raise
+        finally:
+            self._telling = set()
         return len(chosen)
 
     def _chosen(self, most: int) -> list[tuple[int, str]]:
@@ -173,6 +183,12 @@ class Feed:
                 records += [record for row in rows[at : at + SLICE] for record in clock_records(row)]
                 await asyncio.sleep(0)  # what is urgent goes first
             await self._sender.send(self._topic, records)
+
+    async def _bury(self, rows: Sequence[ItemRow]) -> None:
+        # The tombstones of what was forgotten may have come before what was just told of it.
+        tombstones = [Outgoing(name, None, []) for row in rows for name in clock_names(row)]
+        if tombstones:
+            await self._sender.send(self._topic, tombstones)
 
     async def _store(self) -> None:
         done = {

@@ -49,8 +49,8 @@ class Folding:
         """Apply what arrived of one item, each event in a step; those that are not surely new and next are returned."""
         held = holding.items.get(key)
         if held is None:
-            self._bury_recounts(holding, key, arrivals)
             arrivals = self._bury_forgotten(holding, arrivals)
+            self._bury_recounts(holding, key, arrivals)
             if not arrivals:
                 return []
             held = Held(key)

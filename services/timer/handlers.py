@@ -91,7 +91,7 @@ class Timer:
 
     @property
     def drafted(self) -> int:
-        """How many events and firings are in the open write set."""
+        """How many events, firings and items to be forgotten are in the open write set."""
         return self._draft.size
 
     def draft(self) -> Draft:
@@ -130,6 +130,7 @@ class Timer:
         self._took("fold", begun)
         if late:
             self._late.setdefault(holding, []).extend(late)
+            holding.late.update(arrival.event.item for arrival in late)
         self._count_folded(len(fresh))
         holding.next_offset = records[-1].offset + 1
         self._draft.advance(holding)
@@ -183,6 +184,8 @@ class Timer:
         """
         begun = self._now()
         late, self._late = self._late, {}
+        for holding in late:
+            holding.late.clear()
         late = {holding: arrivals for holding, arrivals in late.items() if not holding.lost}
         if not late:
             return
@@ -213,11 +216,15 @@ class Timer:
 
     async def _load(self, wanted: Iterable[tuple[Holding, str]]) -> None:
         """Bring items into memory, all in one question; a key that the database does not have is a new item."""
-        missing = [(holding, key) for holding, key in wanted if key not in holding.items]
-        if any(key in holding.leaving for holding, key in missing):  # what comes back must not find what was forgotten
-            await self.close()
+        wanted = list(dict.fromkeys(wanted))  # an item that is read twice would be two items
+        if any(key in holding.leaving and key not in holding.items for holding, key in wanted):
+            await self.close()  # what comes back must not find what is being forgotten
             await self._lane.drained()
-        missing = [(holding, key) for holding, key in missing if not holding.complete and key not in holding.absent]
+        missing = [
+            (holding, key)
+            for holding, key in wanted
+            if key not in holding.items and not holding.complete and key not in holding.absent
+        ]
         if not missing:
             return
         holdings = {holding.partition: holding for holding, _ in missing}

@@ -37,6 +37,7 @@ class Holding:
         self.complete = False  # every item of the partition is in memory: an unknown key is a new item
         self.absent: set[str] = set()  # keys that the database was found not to have, and that no item got since
         self.leaving: set[str] = set()  # keys of items that are being forgotten: their rows may still be there
+        self.late: set[str] = set()  # keys of items to be folded again before the open write set closes
         self.item_count = 0
         self.open_clocks: Counter[str] = Counter()  # "state/severity" -> count
         self.heard: dict[SourceName, Instant] = {}  # when each source was heard here, by what is in a write set
@@ -73,10 +74,10 @@ class Holding:
             self.open_clocks.update(after)
             held.open_clocks = after
 
-    def is_pinned(self, key: str) -> bool:
-        """Whether a write set whose outcome is not known holds the item, so that its row may not be what is so."""
+    def is_settled(self, key: str) -> bool:
+        """Whether no write set is about the item whose outcome is not known: its row, if it has one, is what is so."""
         held = self.items.get(key)
-        return held is not None and held.pins > 0
+        return key not in self.late and key not in self.leaving and (held is None or not held.pins)
 
     def remove(self, key: str) -> None:
         """Let an item go that is being forgotten."""

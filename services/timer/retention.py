@@ -21,10 +21,9 @@ from services.timer.item import ItemState
 from services.timer.write_set import ItemRow
 from shared.errors import Unavailable
 from shared.events import SECOND, Instant, Span
-from shared.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-PAGE: Final = 500  # rows looked at in one round, 10 ms, and at most so many are forgotten in one write set
+PAGE: Final = 500  # rows looked at in one round: 10 ms
 REST_S: Final = 1.0  # after a page on which nothing was to be forgotten; the more there was, the shorter
 SHARE: Final = 2  # and so many times as long as the round took, so that a busy timer has more urgent things done first
 _STATE: Final = msgspec.msgpack.Decoder(ItemState)
@@ -71,7 +70,6 @@ class Retention:
         draft: Callable[[], Draft],
         clocks_topic: str,
         now: Callable[[], Instant],
-        metrics: Metrics,
     ) -> None:
         self._keep = keep  # 0: for ever
         self._holdings = holdings
@@ -81,7 +79,6 @@ class Retention:
         self._draft = draft
         self._clocks_topic = clocks_topic
         self._now = now
-        self._metrics = metrics
         self._partition = -1
         self._after = ""  # the last key of the partition that was looked at
 
@@ -99,7 +96,7 @@ class Retention:
             return REST_S
         try:
             rows = await self._rows.at_rest(holding.partition, self._after, PAGE)
-            found = self._done_with(rows)
+            found = [row for row in self._done_with(rows) if holding.is_settled(row.key)]
             self._after = rows[-1].key if len(rows) == PAGE else ""
             if found:
                 await self._amid(partial(self._forget, holding, [(row.partition, row.key) for row in found]))
@@ -124,8 +121,8 @@ class Retention:
         return [row for row in rows if not row.quarantined and is_done_with(_STATE.decode(row.state), before)]
 
     async def _forget(self, holding: Holding, names: Sequence[tuple[int, str]]) -> None:
-        # Nobody folds now. So the database has the truth about every item that is in no write set under way.
-        rows = await self._items.items([name for name in names if not holding.is_pinned(name[1])])
+        # Nobody folds now, so what is settled stays so.
+        rows = await self._items.items([name for name in names if holding.is_settled(name[1])])
         if holding.lost:
             return
         draft, done_with = self._draft(), self._done_with(rows)
@@ -134,4 +131,3 @@ class Retention:
             for name in clock_names(row):
                 draft.send(holding, self._clocks_topic, name, [], None)
         draft.size += len(done_with)
-        self._metrics.items_forgotten.inc(len(done_with))

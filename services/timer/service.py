@@ -108,12 +108,11 @@ class TimerService:
             int(self._settings.keep_closed_days * 86_400 * SECOND),
             holdings=self._holdings,
             rows=RetentionStore(self.database),
-            items=self._store,
+            items=items,
             amid=self._turns.amid,
             draft=self._timer.draft,
             clocks_topic=topics.clocks,
             now=self._time.now,
-            metrics=self._metrics,
         )
 
     def _connect_partitions(self) -> None:
@@ -292,6 +291,7 @@ class TimerService:
         self._relay.add(committed.outbox)
         self._feed.committed(committed)
         self._holdings.gone(committed.removed)
+        self._metrics.items_forgotten.inc(len(committed.removed))
 
     def _forget(self, partition: int) -> None:
         self._ownership.forget(partition)

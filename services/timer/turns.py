@@ -29,7 +29,7 @@ class Works(Protocol):
 
     @property
     def drafted(self) -> int:
-        """How many events and firings are in the open write set."""
+        """How many events, firings and items to be forgotten are in the open write set."""
 
     async def prepare(self, batches: Sequence[tuple[Holding, Sequence[Record]]]) -> None:
         """Bring into memory what folding these records needs."""
@@ -171,6 +171,7 @@ class Turns:
             if closed:
                 await self._work.close()
             await _answered(call(), done)
+            self._prepared = 0  # it may have let go of items
         elif self._firings:
             firing = self._firings.popleft()
             await self._work.close()

@@ -214,6 +214,24 @@ async def test_under_load_the_partitions_take_turns(rows: Rows, sent: Sent) -> N
     assert [{partition for partition, _ in keys} for keys in rows.asked] == [{0}, {1}]
 
 
+async def test_what_is_forgotten_while_it_is_told_ends_with_its_tombstones(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/1"), row("default/ticket/2"))
+    sent.meanwhile = lambda: feed.committed(WriteSet((), removed=((0, "default/ticket/1"),)))
+    await feed.round()
+    of_first, others = [each.key for each in sent.records[:2]], sent.records[2:]
+    assert [each.key for each in others if each.value is None] == of_first
+    assert [each.value is None for each in others] == [False, False, True, True]
+
+
+async def test_what_was_forgotten_before_it_was_told_is_not_told(rows: Rows, sent: Sent) -> None:
+    feed = fed(rows, sent)
+    commit(feed, rows, row("default/ticket/1"))
+    feed.committed(WriteSet((), removed=((0, "default/ticket/1"),)))
+    await feed.round()
+    assert sent.records == []
+
+
 def taken_over(rows: Rows, sent: Sent, *changed: ItemRow) -> Callable[[], None]:
     """Another process takes the partition, changes items and tells of them."""
 

@@ -48,6 +48,27 @@ async def test_an_item_that_was_not_there_and_came_to_be_is_asked_for_once_it_le
     assert desk.stored().state == fold.refold([created(), event("09:05 agent_replied", number=2)], RULES)
 
 
+async def test_an_item_of_several_batches_is_read_once() -> None:
+    desk = Desk(keep_items=0, complete=False)
+    await desk.write(created())
+    await desk.timer.close()
+    batches = [(desk.holding, desk.records([event(f"09:0{number} updated", number=number)])) for number in (2, 3)]
+    await desk.timer.prepare(batches)
+    assert desk.store.asked[-1] == [(0, ITEM)]
+
+
+async def test_what_leaves_the_memory_while_a_write_set_is_closed_first_is_read_again() -> None:
+    desk = Desk(keep_items=2, complete=False)  # one in each partition
+    await desk.write(other(1))
+    await desk.write(created(2), event("09:30 resolved", number=3))
+    desk.holding.use(desk.stored(OTHER))
+    desk.timer.draft().remove(desk.holding, ITEM)
+    await desk.fold(replace(created(4), subject="3"), replace(created(5), subject="4"))
+    reply = replace(event("09:10 agent_replied", number=7), subject="2")
+    await desk.write(event("11:00 reopened", number=6), reply)
+    assert desk.stored(OTHER).state == fold.refold([other(1), reply], RULES)
+
+
 async def test_a_record_without_a_readable_key_is_not_prepared_for() -> None:
     desk = Desk(complete=False)
     await desk.timer.prepare([(desk.holding, [FakeRecord(b"", key=None), FakeRecord(b"", key=b"\xff")])])

@@ -15,7 +15,7 @@ from services.timer.item import EMPTY
 from services.timer.ledger import clock_id
 from services.timer.retention import REST_S, SHARE, Retention, is_done_with
 from services.timer.write_set import WriteSet
-from shared.events import SECOND, Event, Topics
+from shared.events import SECOND, Event, Recount, Topics
 from shared.kafka.connection import Record
 from shared.metrics import Metrics
 from shared.recounts import encode_event
@@ -91,7 +91,6 @@ class Site:
             draft=self.timer.draft,
             clocks_topic=Topics().clocks,
             now=self.time,
-            metrics=self.metrics,
         )
         self.offset = 0
         self.meanwhile: list[Event] = []  # what is folded before the next call between turns
@@ -101,7 +100,8 @@ class Site:
 
     async def amid(self, call: Callable[[], Awaitable[None]]) -> None:
         """Be the turns, in which other events may come first."""
-        await self.fold(self.meanwhile)
+        meanwhile, self.meanwhile = self.meanwhile, []
+        await self.read(meanwhile)
         self.time.pass_s(self.takes_s)
         await call()
         await self.timer.close()
@@ -126,6 +126,11 @@ class Site:
 
     async def fold(self, events: list[Event]) -> None:
         """Fold a batch and commit it."""
+        await self.read(events)
+        await self.timer.close()
+
+    async def read(self, events: list[Event]) -> None:
+        """Fold a batch, and leave the write set open."""
         records: list[Record] = []
         for each in events:
             key, value, headers = encode_event(each)
@@ -133,7 +138,6 @@ class Site:
             self.offset += 1
         if records:
             await self.timer.on_batch(self.holding, records)
-        await self.timer.close()
 
     async def walk(self) -> None:
         """Look at every page once."""
@@ -216,6 +220,39 @@ async def test_an_item_to_which_something_happened_meanwhile_is_kept() -> None:
     await site.walk()
     assert site.items == ["1"]
     assert site.tables.leases[0].items == 1
+
+
+async def test_an_item_that_is_to_be_folded_again_is_kept_until_it_was() -> None:
+    site = Site()
+    await site.fold(history(OVER))
+    site.time.at = at("11:00") + KEEP + SECOND
+    site.meanwhile = history(OVER)[:1]  # a repeat
+    await site.retention.round()
+    assert site.items == ["1"]
+    await site.walk()
+    assert site.items == []
+
+
+async def test_what_is_being_forgotten_is_not_forgotten_again() -> None:
+    site = Site()
+    await site.fold(of_item(1, OVER) + of_item(2, "09:00 created"))
+    site.time.at = at("11:00") + KEEP + SECOND
+    site.lane_stands_still = True
+    await site.retention.round()
+    await site.retention.round()
+    await site.commit()
+    assert site.tables.leases[0].items == 1
+    assert len([value for _, _, value in site.sent if value is None]) == 2  # its clocks
+
+
+async def test_neither_an_old_event_nor_a_recount_brings_back_what_was_forgotten() -> None:
+    site = Site()
+    await site.fold(history(OVER))
+    site.time.at = at("11:00") + KEEP + SECOND
+    await site.walk()
+    recount = replace(history("+10 11:30 updated")[0], type="ticket.recounted", recount=Recount())
+    await site.fold([*history(OVER)[:1], recount])
+    assert site.items == []
 
 
 async def test_an_item_whose_row_is_not_what_is_so_yet_is_kept() -> None:

@@ -253,6 +253,24 @@ async def test_what_comes_while_others_are_prepared_is_not_folded_with_them() ->
     assert desk.work.done[0] == "fold 0: 0-9"
 
 
+async def test_what_is_next_is_prepared_again_after_a_call_that_may_have_let_go_of_it() -> None:
+    desk = Desk()
+    desk.work.open.clear()
+
+    async def call() -> None:
+        """Let go of items."""
+
+    async with desk.running():
+        await desk.turns.take_in({0: records(0, 9), 1: records(0, 9)}, {})
+        await soon(lambda: desk.work.begun == 1)
+        asked = asyncio.create_task(desk.turns.amid(call))
+        await soon(lambda: bool(desk.turns._asked))
+        desk.work.open.set()
+        await asked
+        await soon(lambda: desk.folded_to(1) == 10)
+    assert desk.work.prepared == [{0: 10, 1: 10}, {1: 10}]
+
+
 async def test_what_is_lost_is_not_prepared() -> None:
     desk = Desk()
     await desk.turns.take_in({0: records(0, 1), 1: records(0, 1)}, {})
