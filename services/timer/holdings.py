@@ -77,7 +77,7 @@ class Holding:
     def is_settled(self, key: str) -> bool:
         """Whether no write set is about the item whose outcome is not known: its row, if it has one, is what is so."""
         held = self.items.get(key)
-        return key not in self.late and key not in self.leaving and (held is None or not held.pins)
+        return key not in self.late and (held is None or not held.pins)
 
     def remove(self, key: str) -> None:
         """Let an item go that is being forgotten."""

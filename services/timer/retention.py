@@ -25,6 +25,7 @@ from shared.events import SECOND, Instant, Span
 log = structlog.get_logger(__name__)
 PAGE: Final = 500  # rows looked at in one round: 10 ms
 REST_S: Final = 1.0  # after a page on which nothing was to be forgotten; the more there was, the shorter
+WAIT_S: Final = 0.05  # between two looks whether what goes is gone: of what is forgotten one write set waits at most
 SHARE: Final = 2  # and so many times as long as the round took, so that a busy timer has more urgent things done first
 _STATE: Final = msgspec.msgpack.Decoder(ItemState)
 
@@ -91,6 +92,8 @@ class Retention:
         """Look at one page; the seconds until the next."""
         if not self._keep:
             return 60.0
+        if any(holding.leaving for holding in self._holdings.partitions.values()):
+            return WAIT_S
         holding, begun = self._next(), self._now()
         if holding is None:
             return REST_S

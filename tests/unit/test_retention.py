@@ -13,7 +13,7 @@ from services.timer.held import Held
 from services.timer.holdings import Holding, Holdings
 from services.timer.item import EMPTY
 from services.timer.ledger import clock_id
-from services.timer.retention import REST_S, SHARE, Retention, is_done_with
+from services.timer.retention import REST_S, SHARE, WAIT_S, Retention, is_done_with
 from services.timer.write_set import WriteSet
 from shared.events import SECOND, Event, Recount, Topics
 from shared.kafka.connection import Record
@@ -239,8 +239,9 @@ async def test_what_is_being_forgotten_is_not_forgotten_again() -> None:
     site.time.at = at("11:00") + KEEP + SECOND
     site.lane_stands_still = True
     await site.retention.round()
-    await site.retention.round()
+    assert await site.retention.round() == WAIT_S
     await site.commit()
+    assert await site.retention.round() > WAIT_S
     assert site.tables.leases[0].items == 1
     assert len([value for _, _, value in site.sent if value is None]) == 2  # its clocks
 
