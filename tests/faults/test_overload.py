@@ -21,7 +21,7 @@ from tests.processes import ROOT, PlazoProcess
 pytestmark = pytest.mark.kafka
 SECONDS: Final = float(os.environ.get("SECONDS") or 120)
 PER_SECOND: Final = 15_000
-SHARE: Final = 0.06  # of the time in which the services may run, so that they do less than a tenth of what comes
+SHARE: Final = 0.03  # of the time in which the services may run, so that they do less than a tenth of what comes
 PERIOD_S: Final = 0.2
 WARM_UP_S: Final = 10.0
 BOUND_MIB: Final = 600.0
