@@ -34,6 +34,35 @@ RULES = rulebook(
 ITEM = "default/ticket/1"
 
 
+class FakeLane:
+    """A lane that writes what is put in when it is told to, or at once."""
+
+    def __init__(self, store: FakeStore, holdings: Holdings, *, stands_still: bool) -> None:
+        self._store = store
+        self._holdings = holdings
+        self.stands_still = stands_still
+        self.waiting: list[tuple[WriteSet, list[Held]]] = []
+
+    async def put(self, write_set: WriteSet, held: list[Held]) -> None:
+        """Queue a write set."""
+        self.waiting.append((write_set, held))
+        if not self.stands_still:
+            await self.commit()
+
+    async def drained(self) -> None:
+        """Commit now, since somebody waits for it."""
+        await self.commit()
+
+    async def commit(self) -> None:
+        """Write what is waiting."""
+        for write_set, held in self.waiting:
+            await self._store.write(write_set)
+            for item in held:
+                item.unpin()
+            self._holdings.gone(write_set.removed)
+        self.waiting.clear()
+
+
 class Desk:
     """A timer with its database; what it hands to the lane is committed when the test says so."""
 
@@ -48,7 +77,7 @@ class Desk:
             deadlines.horizon = at("+30 00:00")
         for number in (0, 1):
             self.take(number, complete=complete)
-        self.in_lane: list[tuple[WriteSet, list[Held]]] = []
+        self.lane = FakeLane(self.store, self.holdings, stands_still=True)
         self.rules = rules
         self.registered: Rulebook | None = None  # what a look at the database would find
         self.broken: set[str] = set()  # ids of events that cannot be folded
@@ -56,7 +85,7 @@ class Desk:
             holdings=self.holdings,
             items=self.store,
             look=self.look,
-            lane=self,
+            lane=self.lane,
             rulebook=lambda: self.rules,
             topics=Topics(),
             now=self.time,
@@ -71,14 +100,6 @@ class Desk:
     async def look(self) -> None:
         """Learn of the versions that were registered meanwhile."""
         self.rules = self.registered or self.rules
-
-    async def put(self, write_set: WriteSet, held: list[Held]) -> None:
-        """Be the lane."""
-        self.in_lane.append((write_set, held))
-
-    async def drained(self) -> None:
-        """Be the lane, which commits now."""
-        await self.commit()
 
     def take(self, number: int, *, complete: bool = True) -> Holding:
         """Hold a partition as its lease says."""
@@ -106,12 +127,7 @@ class Desk:
 
     async def commit(self) -> None:
         """Write what is in the lane."""
-        for write_set, held in self.in_lane:
-            await self.store.write(write_set)
-            for item in held:
-                item.unpin()
-            self.holdings.gone(write_set.removed)
-        self.in_lane.clear()
+        await self.lane.commit()
 
     async def fire(self, *entries: Deadline, late_possible: bool = False) -> None:
         """Fire deadlines on the evidence of now; those that are due by themselves where none are named."""

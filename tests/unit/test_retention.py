@@ -9,12 +9,10 @@ from msgspec.structs import replace
 
 from services.timer import fold
 from services.timer.handlers import Timer
-from services.timer.held import Held
 from services.timer.holdings import Holding, Holdings
 from services.timer.item import EMPTY
 from services.timer.ledger import clock_id
 from services.timer.retention import REST_S, SHARE, WAIT_S, Retention, is_done_with
-from services.timer.write_set import WriteSet
 from shared.events import SECOND, Event, Recount, Topics
 from shared.kafka.connection import Record
 from shared.metrics import Metrics
@@ -22,6 +20,7 @@ from shared.recounts import encode_event
 from tests.fakes import FakeRecord
 from tests.fakes_timer import FakeStore, Tables, Time
 from tests.histories import DAY, at, history, rulebook
+from tests.timer_desk import FakeLane
 
 RULES = rulebook("- {name: plain, applies_to: {}, calendar: always, targets: {resolution: 8h, first_response: 2h}}")
 KEEP = 10 * DAY
@@ -70,11 +69,12 @@ class Site:
         self.tables.leases[0].epoch = 1
         self.holding = self.holdings.partitions[0] = Holding(0, 1, revision=0, next_offset=0)
         self.metrics = Metrics("test", "test")
+        self.lane = FakeLane(self.store, self.holdings, stands_still=False)
         self.timer = Timer(
             holdings=self.holdings,
             items=self.store,
-            look=self.drained,
-            lane=self,
+            look=self.lane.drained,
+            lane=self.lane,
             rulebook=lambda: RULES,
             topics=Topics(),
             now=self.time,
@@ -95,8 +95,6 @@ class Site:
         self.offset = 0
         self.meanwhile: list[Event] = []  # what is folded before the next call between turns
         self.takes_s = 0.0  # until it is the call's turn
-        self.lane_stands_still = False
-        self.in_lane: list[tuple[WriteSet, list[Held]]] = []
 
     async def amid(self, call: Callable[[], Awaitable[None]]) -> None:
         """Be the turns, in which other events may come first."""
@@ -105,24 +103,6 @@ class Site:
         self.time.pass_s(self.takes_s)
         await call()
         await self.timer.close()
-
-    async def put(self, write_set: WriteSet, held: list[Held]) -> None:
-        """Be the lane."""
-        self.in_lane.append((write_set, held))
-        if not self.lane_stands_still:
-            await self.commit()
-
-    async def commit(self) -> None:
-        """Write what is in the lane."""
-        for write_set, held in self.in_lane:
-            await self.store.write(write_set)
-            for item in held:
-                item.unpin()
-            self.holdings.gone(write_set.removed)
-        self.in_lane.clear()
-
-    async def drained(self) -> None:
-        """Be a lane in which nothing is waiting."""
 
     async def fold(self, events: list[Event]) -> None:
         """Fold a batch and commit it."""
@@ -237,10 +217,10 @@ async def test_what_is_being_forgotten_is_not_forgotten_again() -> None:
     site = Site()
     await site.fold(of_item(1, OVER) + of_item(2, "09:00 created"))
     site.time.at = at("11:00") + KEEP + SECOND
-    site.lane_stands_still = True
+    site.lane.stands_still = True
     await site.retention.round()
     assert await site.retention.round() == WAIT_S
-    await site.commit()
+    await site.lane.commit()
     assert await site.retention.round() > WAIT_S
     assert site.tables.leases[0].items == 1
     assert len([value for _, _, value in site.sent if value is None]) == 2  # its clocks
@@ -261,9 +241,9 @@ async def test_an_item_whose_row_is_not_what_is_so_yet_is_kept() -> None:
     await site.fold(history(OVER))
     site.time.at = at("11:00") + KEEP + SECOND
     site.meanwhile = history("+10 09:00 reopened id=new")
-    site.lane_stands_still = True
+    site.lane.stands_still = True
     await site.retention.round()
-    await site.commit()
+    await site.lane.commit()
     assert site.items == ["1"]
     assert site.holding.items["default/ticket/1"].state.stage == "open"
 

@@ -157,7 +157,7 @@ class TestTheDatabase:
         desk = await self.write([CREATED, UPDATED])
         await desk.fold(DELETED)
         await desk.timer.close()
-        desk.in_lane.clear()  # the process dies before it is committed
+        desk.lane.waiting.clear()  # the process dies before it is committed
         assert SECRET in stored(desk)
         assert desk.stored().state.deleted is None
         desk.take(0, complete=False)

@@ -189,7 +189,7 @@ async def test_where_nothing_can_be_folded_the_timer_stops_and_writes_nothing() 
     desk = Desk(BrokenRules(RULES.versions), limit=DlqLimit(in_a_row=3))
     with pytest.raises(TooManyDeadLetters, match="3 records"):
         await desk.write(*(msgspec.structs.replace(created(number), subject=str(number)) for number in range(3)))
-    assert (desk.in_lane, desk.tables.items) == ([], {})
+    assert (desk.lane.waiting, desk.tables.items) == ([], {})
     assert desk.timer.refusals.stopped is not None
 
 
